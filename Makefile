@@ -1,0 +1,39 @@
+# Two commands on a fresh machine: `make demo`, `make test`. Each sets up what it needs with PyPI alone.
+.PHONY: help setup demo test test-all check engines bench stack lock docs clean
+PYTHON ?= 3.11
+VENV ?= .venv
+PY := $(VENV)/bin/python
+export PYTHONDONTWRITEBYTECODE :=
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.ready: pyproject.toml requirements/dev.txt tools/setup.sh
+	@bash tools/setup.sh $(VENV) $(PYTHON)
+
+setup: $(VENV)/.ready  ## the Python environment, from the hash-pinned lock
+
+demo: setup  ## replay twenty years of the market example through the whole loop, and write the report
+	@$(PY) -m examples.market_risk.replay
+
+test: setup  ## every test that needs PyPI alone
+	@$(PY) -m pytest -n 2 --dist worksteal
+	@$(PY) -m pytest -m "slow and not engines"
+
+test-all: ## the tests on Python 3.12 and 3.13 too
+	@for v in 3.12 3.13; do $(MAKE) test VENV=.venv-$$v PYTHON=$$v || exit 1; done
+
+check: setup  ## lint, format, types, import rules
+	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports
+
+engines: setup  ## contract tests on the real engines (PostgreSQL)
+	@bash tools/engines.sh $(PY)
+
+bench: setup  ## the benchmarks; writes benchmarks/results/
+	@$(PY) -m benchmarks
+
+stack:  ## install the core with the Python library of every engine to come, and import them all in one process
+	@bash tools/stack.sh
+
+lock:  ## renew the lock (hash-pinned, universal, without registry hosts)
+	@bash tools/lock.sh

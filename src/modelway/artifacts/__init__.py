@@ -1,0 +1,1 @@
+"""Artefacts by content hash: graphs, manifests, training sets, estimators, reports."""

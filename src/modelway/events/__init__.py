@@ -1,0 +1,1 @@
+"""The event log: every source row, prediction and label is first an event here."""

@@ -1,0 +1,1 @@
+"""The lake: Delta tables with exactly-once append, time travel and pinned versions."""
