@@ -6,6 +6,7 @@ Every durable write has a point before and after it. Without the variable a poin
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 
 def _killer(order: str) -> Callable[[str], None]:
@@ -24,7 +25,7 @@ def _killer(order: str) -> Callable[[str], None]:
 
 def _trace(path: str) -> Callable[[str], None]:
     def point(name: str) -> None:
-        with open(path, "a", encoding="utf-8") as out:
+        with Path(path).open("a", encoding="utf-8") as out:
             out.write(name + "\n")
 
     return point

@@ -210,7 +210,7 @@ class Validation:
 
     @property
     def accepted(self) -> bool:
-        """A gate that failed, or could not be computed, refuses the candidate; warnings and comparisons without a champion do not."""
+        """A gate that failed or could not be computed refuses; warnings and comparisons without a champion do not."""
         return all(v.warn_only or v.outcome in ("pass", "not_applicable") for v in self.verdicts)
 
 
