@@ -1,0 +1,263 @@
+"""modelway.yaml as frozen values. Every key but `model`, `data` and `target` has a sound default; each field's docstring is its manual."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from modelway.spec.units import Count, Duration, Share, parse_duration
+
+
+class Part(BaseModel):
+    """A part of a file: frozen, no unknown keys, documented field by field."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Files(Part):
+    files: tuple[str, ...]
+    """Paths or globs of data files, relative to the workspace; their rows enter the event log under the model's name."""
+
+
+class Labels(Part):
+    source: str
+    """Topic of the event log with one label an event: {key, label, at}."""
+    matured_after: Duration = parse_duration("0d")
+    """How long after the event a label is final; younger rows are neither trained on nor judged."""
+
+
+class Data(Part):
+    source: str | Files
+    """A topic of the event log, or files."""
+    target: str
+    """The column to predict; with `labels`, the name under which the label is known."""
+    positive: str | None = None
+    """Binary: the class that counts as positive, as text; by default the rarer one of 0/1, no/yes, or of the data."""
+    key: str | None = None
+    """The column that identifies a row; without one, a row is identified by its content."""
+    event_time: str | None = None
+    """When it happened; without one, rows have no order in time and the holdout is drawn at random."""
+    entities: tuple[str, ...] = ()
+    """Columns by which windows are formed and resampling is clustered, such as customer_id."""
+    labels: Labels | None = None
+    """Where labels come from when they arrive later than the row."""
+    ignore: tuple[str, ...] = ()
+    """Columns that do not enter the model."""
+    protected: tuple[str, ...] = ()
+    """Columns kept for the fairness audit only; never a feature."""
+    doubles_within: Duration = parse_duration("30d")
+    """How far back (by arrival) the same key and content is known as a double."""
+    same_instant: Literal["counts", "does_not_count"] = "counts"
+    """Whether an event at the very instant of the decision is seen by its windows."""
+
+
+ColumnType = Literal["float", "int", "string", "bool", "date", "datetime"]
+Action = Literal["quarantine", "reject_batch", "warn"]
+
+
+class Rule(Part):
+    """What one column must hold. A value of the wrong type always breaches."""
+
+    type: ColumnType
+    """float, int, string, bool, date or datetime."""
+    min: float | str | None = None
+    """Smallest allowed value (a number, or a date as text)."""
+    max: float | str | None = None
+    """Largest allowed value."""
+    nulls: Share | None = None
+    """Largest allowed share of missing values; 0 makes every missing value a breach; absent means any."""
+    allowed: tuple[str | float | bool, ...] | None = Field(default=None, alias="in")
+    """The allowed values."""
+    pattern: str | None = None
+    """Regular expression that must be found in the text (Python's `re.search`)."""
+    unique: bool = False
+    """No two rows of a batch may share a value."""
+    on_breach: Action = "quarantine"
+    """quarantine the row, reject_batch as a whole, or warn and go on."""
+
+
+class Feature(Part):
+    """A derived column: either an expression over the row's own columns, or a window over earlier events of an entity."""
+
+    expr: str | None = None
+    """For example `hour(at) <= 6` or `amount / income`; the grammar is in the reference."""
+    of: str | None = None
+    """The column that the window aggregates; `target` is allowed with a delay."""
+    stat: Literal["count", "sum", "mean", "std", "min", "max", "distinct", "last"] | None = None
+    by: str | tuple[str, ...] | None = None
+    """The entity column or columns; absent: all events of the source."""
+    window: Duration | None = None
+    """How far back the window reaches from the decision."""
+    delay: Duration = parse_duration("0d")
+    """How long before the decision the window ends."""
+    default: float | None = None
+    """The value for an entity without events in the window; absent: missing (0 for count and distinct)."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "Feature":
+        if (self.expr is None) == (self.stat is None):
+            raise ValueError("a feature has either `expr`, or `stat` with `window` (and `of`, `by`)")
+        if self.stat and self.window is None:
+            raise ValueError(
+                "`window` is missing: an unbounded window would grow for ever; write for example window: 30d"
+            )
+        if self.stat and self.stat != "count" and self.of is None:
+            raise ValueError(f"`of` is missing: the {self.stat} of which column?")
+        return self
+
+
+class Search(Part):
+    trials: Count = 30
+    """Number of Optuna trials."""
+    metric: str = "log_loss"
+    """What the search improves, on folds of the training part only."""
+    folds: int = 3
+    """Folds: in time order where there is an event time."""
+    timeout: Duration | None = None
+    """Stop the search after this long; makes the number of trials depend on the machine."""
+
+
+class Training(Part):
+    holdout: Share = 0.2
+    """Share of the rows, the latest where there is an event time, that training never sees."""
+    split: Literal["auto", "time", "random"] = "auto"
+    """auto: by time where there is an event time, else at random (stratified)."""
+    gap: Duration = parse_duration("0d")
+    """Rows this close before the holdout are left out: labels that overlap in time would leak."""
+    window: Duration | None = None
+    """Train on rows of the last so long only."""
+    seed: int = 0
+    """Seed of split, search and fit."""
+    params: dict[str, Any] = Field(default_factory=dict)
+    """Handed to `build(params)`."""
+    search: Search | None = None
+    """Look for better parameters with Optuna."""
+    refit: bool = False
+    """Fit the shipped model again on all matured rows; it is then a version of its own, proved in shadow."""
+    min_rows: int = 30
+    """Fewer matured rows than this are refused."""
+
+
+class Cost(Part):
+    false_positive: float | str = 1.0
+    """Cost of acting on a negative: a number, or the name of a column with the amount."""
+    false_negative: float | str = 1.0
+    """Cost of missing a positive."""
+
+
+class Decision(Part):
+    threshold: Literal["argmax", "by_cost", "by_rate"] | float = "argmax"
+    """argmax, a fixed probability, by_cost (with `cost`), or by_rate (with `rate`)."""
+    cost: Cost = Cost()
+    rate: Share | None = None
+    """Share of rows to be called positive."""
+    top_k: Count | None = None
+    """Number of positives among the holdout's rows."""
+
+
+class Gate(Part):
+    """A named check of a candidate: an absolute bound, or a comparison on the same rows."""
+
+    metric: str
+    """roc_auc, average_precision, log_loss, brier, accuracy, cost, mae, rmse, r2, latency_p99_ms, four_fifths …"""
+    min: float | None = None
+    max: float | None = None
+    against: Literal["champion", "baseline"] | None = None
+    """champion: the version that serves; baseline: a model that knows only the target's distribution."""
+    margin: float | None = None
+    """How much worse than the champion still counts as not worse; absent: what the holdout has the power to show."""
+    by: str | None = None
+    """Protected column for group gates."""
+    warn_only: bool = False
+    """A failed verdict is recorded but does not refuse the candidate."""
+
+
+class Guard(Part):
+    errors: Share = 0.001
+    """Largest additional share of errors and invalid outputs in a canary, absolute."""
+    latency_p99: Share | None = None
+    """Largest relative growth of the 99th percentile of latency."""
+    loss_margin: float | None = None
+    """How much worse the paired loss may be and still count as not worse; absent: from the power calculation."""
+
+
+class Rollout(Part):
+    shadow: Count = 200
+    """Requests that a challenger answers in shadow, beside the champion, before it may answer any client."""
+    canary: tuple[Share, ...] = (0.05, 0.25, 1.0)
+    """Shares of the requests, step by step; the last is all."""
+    guard: Guard = Guard()
+    alpha: Share = 0.05
+    """Error rate of the whole release, spent over all guards and looks."""
+    promote_on: Literal["auto", "errors", "losses"] = "auto"
+    """errors: bound the canary's own error rate; losses: paired shadow losses on matured labels; auto: losses for low traffic."""
+    at_most: Duration = parse_duration("90d")
+    """A release that is still undecided after this long is rolled back."""
+    approval: Literal["none", "one_person", "two_people"] = "none"
+
+
+class Drift(Part):
+    reference: Literal["training"] = "training"
+    alpha: Share = 0.05
+    """False discovery rate over all columns of one look."""
+    min_distance: float = 0.1
+    """Smallest normed distance that matters."""
+    window: Count = 500
+    """Requests looked at, the latest."""
+    min_rows: Count = 100
+    """Fewer requests than this are not judged."""
+
+
+class Slo(Part):
+    availability: Share = 0.999
+    latency_p99_ms: float = 50.0
+
+
+class Monitoring(Part):
+    drift: Drift = Drift()
+    performance: bool = True
+    """Judge matured predictions against the holdout."""
+    every: Duration = parse_duration("1d")
+    """How often drift and performance are judged."""
+    horizon: Duration = parse_duration("0d")
+    """How long one label overlaps the next ones (a target about the coming days): resampling uses blocks no shorter."""
+    slo: Slo = Slo()
+    alerts: tuple[str, ...] = ("terminal", "file")
+    """terminal, file, or webhook:NAME with the address in the environment variable MODELWAY_WEBHOOK_NAME."""
+
+
+class Retraining(Part):
+    on: tuple[str, ...] = ("drift", "performance")
+    """drift, performance, `every 7d`, `new_labels 1000`."""
+    cooldown: Duration = parse_duration("1d")
+    """Shortest time between two automatic runs."""
+    at_most: str = "3 per 7d"
+    """Budget of automatic runs, as `COUNT per DURATION`."""
+    release: bool = True
+    """Release an accepted candidate by itself."""
+
+
+class Spec(Part):
+    """One model: what must hold."""
+
+    model: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")
+    """Name: lower-case letters, digits, - and _."""
+    owner: str = ""
+    tier: Literal["high", "medium", "low"] = "medium"
+    """Materiality; sets which approvals and dossier chapters are due."""
+    task: Literal["binary", "multiclass", "regression"]
+    data: Data
+    contract: dict[str, Rule] = Field(default_factory=dict)
+    """By column; columns not named here are ignored."""
+    features: dict[str, Feature] = Field(default_factory=dict)
+    training: Training = Training()
+    decision: Decision = Decision()
+    gates: tuple[Gate, ...] = ()
+    """Beside these, `baseline`, `champion` and latency are always judged, with defaults."""
+    release: Rollout = Rollout()
+    monitoring: Monitoring = Monitoring()
+    retraining: Retraining = Retraining()
+
+    @property
+    def topic(self) -> str:
+        """The topic of the event log that holds the source rows."""
+        return self.data.source if isinstance(self.data.source, str) else self.model

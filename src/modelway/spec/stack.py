@@ -1,0 +1,33 @@
+"""stack.yaml: which engine stands behind each port. Absent means embedded everything."""
+
+from pydantic import Field
+
+from modelway.spec.model import Part
+
+
+class FolderEvents(Part):
+    segment_bytes: int = 64 * 1024 * 1024
+    """A segment file is closed at this size."""
+    fsync_ms: int = 50
+    """Predictions are fsynced in groups this often: what a power cut may cost at most (a process crash costs nothing)."""
+
+
+class Serving(Part):
+    host: str = "127.0.0.1"
+    port: int = 8080
+    """0 takes a free port."""
+
+
+class Stack(Part):
+    """One installation."""
+
+    events: FolderEvents = FolderEvents()
+    state: str = ""
+    """SQLAlchemy URL of the control database; empty: SQLite in the workspace. A password comes from MODELWAY_STATE_PASSWORD."""
+    tracking: str = ""
+    """MLflow tracking URI; empty: SQLite in the workspace."""
+    serving: Serving = Serving()
+    tick_seconds: float = Field(default=1.0, gt=0)
+    """How often the control loop looks."""
+    lease_seconds: float = Field(default=30.0, gt=0)
+    """How long a control loop's lease on a step lasts without renewal."""
