@@ -1,4 +1,7 @@
-"""modelway.yaml as frozen values. Every key but `model`, `data` and `target` has a sound default; each field's docstring is its manual."""
+"""modelway.yaml as frozen values: every key but `model`, `task` and `data` has a sound default.
+
+Each field's docstring is its manual: the reference page and the JSON Schema are made from them.
+"""
 
 from typing import Any, Literal
 
