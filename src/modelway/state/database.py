@@ -1,0 +1,114 @@
+"""Opens the control database: SQLite in the workspace (WAL), or any SQLAlchemy URL; migrates it to the newest schema."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+
+from modelway.errors import DiskFullError, EngineError, StateError
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+NEWEST = "0001"
+
+
+class Database:
+    """Transactions on the control database; safe for several processes, each transaction serializable."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = _engine(url)
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction that holds the write lock from its start; commits at the end, or leaves nothing."""
+        with _mapped(), self.engine.connect() as connection:
+            if self.engine.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.rollback()
+                raise
+            connection.commit()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent view."""
+        with _mapped(), self.engine.connect() as connection:
+            if self.engine.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN")
+            yield connection
+            connection.rollback()
+
+    def migrate(self) -> None:
+        """Bring the schema to the newest revision; nothing happens when it is there already."""
+        from alembic import command
+        from alembic.config import Config
+
+        with _mapped():
+            if self.revision() == NEWEST:
+                return
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        with self.write() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    def revision(self) -> str | None:
+        """The schema's revision, or None for an empty database."""
+        with self.engine.connect() as connection:
+            if not sa.inspect(connection).has_table("alembic_version"):
+                return None
+            return connection.execute(sa.text("select version_num from alembic_version")).scalar()
+
+    def ping(self) -> None:
+        """Return if the database answers and has the newest schema; else raise EngineError or StateError."""
+        with _mapped():
+            found = self.revision()
+        if found != NEWEST:
+            raise StateError(
+                f"the control database has schema {found}, this version needs {NEWEST}", "modelway init --upgrade"
+            )
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def _engine(url: str) -> Engine:
+    target = sa.make_url(url)
+    if target.get_backend_name() == "sqlite":
+        engine = sa.create_engine(
+            target, connect_args={"timeout": 30, "isolation_level": None, "check_same_thread": False}
+        )
+        sa.event.listen(engine, "connect", _prepare_sqlite)
+        return engine
+    if password := os.environ.get("MODELWAY_STATE_PASSWORD"):
+        target = target.set(password=password)
+    return sa.create_engine(target, isolation_level="SERIALIZABLE", pool_pre_ping=True)
+
+
+def _prepare_sqlite(connection: Any, record: Any) -> None:
+    del record
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+@contextmanager
+def _mapped() -> Iterator[None]:
+    try:
+        yield
+    except sa.exc.OperationalError as error:
+        text = str(error.orig)
+        if "full" in text:
+            raise DiskFullError(f"the control database cannot grow: {text}", "free space on that disk") from error
+        transient = "locked" in text or "serialize" in text or "deadlock" in text
+        raise EngineError(
+            f"the control database does not answer: {text}", "see `modelway doctor`", transient=transient
+        ) from error
+    except sa.exc.DatabaseError as error:
+        if isinstance(error, sa.exc.IntegrityError):
+            raise
+        raise EngineError(f"the control database refused: {error.orig}", "see `modelway doctor`") from error
