@@ -1,0 +1,128 @@
+"""models/<name>/model.py, loaded afresh: `build(params)` and, if it is there, `search_space(trial)`."""
+
+import hashlib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+from modelway.errors import NotFoundError, UserCodeError
+from modelway.records import Task, dumps
+from modelway.training.blame import user_error
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class UserCode:
+    """The module as loaded; `sources` are the project's Python files (tests left out), `digest` their content hash."""
+
+    project: Path
+    module: ModuleType
+    sources: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.bundle()).hexdigest()
+
+    def bundle(self) -> bytes:
+        """The sources as JSON (path → text): what reproduction loads."""
+        return dumps(dict(self.sources))
+
+    @property
+    def searches(self) -> bool:
+        return callable(getattr(self.module, "search_space", None))
+
+    def build(self, params: Mapping[str, Any], task: Task | None = None) -> Any:
+        """A fresh estimator; raises UserCodeError when `build` raises, or returns what cannot be fitted."""
+        estimator = self.call("build(params)", lambda: self.module.build(dict(params)))
+        if problem := _not_an_estimator(estimator, task):
+            raise UserCodeError(
+                f"build(params) of {self.project.name} {problem}", "return a scikit-learn-compatible estimator"
+            )
+        return estimator
+
+    def search_space(self, trial: Any) -> dict[str, Any]:
+        """The parameters that a trial asks for; raises UserCodeError."""
+        wanted = self.call("search_space(trial)", lambda: self.module.search_space(trial))
+        if not isinstance(wanted, Mapping):
+            raise UserCodeError(
+                f"search_space(trial) of {self.project.name} returned {type(wanted).__name__}",
+                "return a dict of parameters",
+            )
+        return dict(wanted)
+
+    def call(self, doing: str, work: Callable[[], T]) -> T:
+        """Run `work`, in which the user's code runs; whatever it raises (but Ctrl-C) becomes a UserCodeError."""
+        with importable(self.project):
+            try:
+                return work()
+            except UserCodeError:
+                raise
+            except (Exception, SystemExit) as error:
+                raise user_error(error, self.project, doing) from error
+
+
+def load_user_code(project: Path) -> UserCode:
+    """Load `model.py` of a model project, anew at every call. Raises NotFoundError, UserCodeError."""
+    place = project / "model.py"
+    if not place.is_file():
+        raise NotFoundError(f"{place} does not exist", "write it with: def build(params): return an estimator")
+    sources = {
+        str(path.relative_to(project).as_posix()): path.read_text(encoding="utf-8")
+        for path in sorted(project.rglob("*.py"))
+        if "tests" not in path.relative_to(project).parts and not path.name.startswith("test_")
+    }
+    name = f"modelway_project_{hashlib.sha256(str(project.resolve()).encode()).hexdigest()[:12]}"
+    spec = importlib.util.spec_from_file_location(name, place)
+    if spec is None or spec.loader is None:
+        raise NotFoundError(f"{place} cannot be loaded as Python", "model.py must be a Python file")
+    module = importlib.util.module_from_spec(spec)
+    with importable(project):
+        sys.modules[name] = module
+        try:
+            exec(compile(sources["model.py"], str(place.resolve()), "exec"), module.__dict__)
+        except (Exception, SystemExit) as error:
+            raise user_error(error, project, "loading model.py") from error
+    if not callable(getattr(module, "build", None)):
+        raise UserCodeError(f"{place} has no function build", "write: def build(params): return an estimator")
+    return UserCode(project, module, sources)
+
+
+@contextmanager
+def importable(project: Path) -> Iterator[None]:
+    """`import sibling` works for the project's own files, and leaves no trace in `sys.path` and `sys.modules`."""
+    place = str(project.resolve())
+    before = set(sys.modules)
+    sys.path.insert(0, place)
+    try:
+        yield
+    finally:
+        sys.path.remove(place)
+        for name in own_modules(project) - before:
+            del sys.modules[name]
+
+
+def own_modules(project: Path) -> set[str]:
+    """Names of the loaded modules whose file lies in the project folder."""
+    place = f"{project.resolve()}{os.sep}"
+    files = {name: getattr(module, "__file__", None) for name, module in list(sys.modules.items())}
+    return {name for name, file in files.items() if isinstance(file, str) and file.startswith(place)}
+
+
+def _not_an_estimator(estimator: Any, task: Task | None) -> str:
+    if estimator is None:
+        return "returned nothing"
+    if isinstance(estimator, type):
+        return f"returned the class {estimator.__name__}; write {estimator.__name__}(…)"
+    if not callable(getattr(estimator, "fit", None)):
+        return f"returned {type(estimator).__name__}, which has no fit"
+    method = "predict" if task == "regression" else "predict_proba"
+    if task is not None and not hasattr(estimator, method):
+        return f"returned {type(estimator).__name__}, which has no {method} (task: {task})"
+    return ""
