@@ -6,8 +6,8 @@ from modelway.records import Fit, TrainingSet, dumps, loads
 from modelway.training.estimate import Progress, Watch
 from modelway.training.fit import fit, load_estimator, refit
 from modelway.training.frames import read_training_set, to_pandas
-from modelway.training.prepare import prepare
 from modelway.training.predict import scores
+from modelway.training.prepare import prepare
 from tests.unit.training.conftest import COLUMNS, START, rows, spec_of
 
 
