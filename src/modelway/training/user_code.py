@@ -1,6 +1,7 @@
 """models/<name>/model.py, loaded afresh: `build(params)` and, if it is there, `search_space(trial)`."""
 
 import hashlib
+import importlib
 import importlib.util
 import os
 import sys
@@ -98,11 +99,14 @@ def load_user_code(project: Path) -> UserCode:
 def importable(project: Path) -> Iterator[None]:
     """`import sibling` works for the project's own files, and leaves no trace in `sys.path` and `sys.modules`."""
     place = str(project.resolve())
-    before = set(sys.modules)
+    before, writes = set(sys.modules), sys.dont_write_bytecode
     sys.path.insert(0, place)
+    importlib.invalidate_caches()
+    sys.dont_write_bytecode = True  # a .pyc is known by size and second: an edit within one second would not be seen
     try:
         yield
     finally:
+        sys.dont_write_bytecode = writes
         sys.path.remove(place)
         for name in own_modules(project) - before:
             del sys.modules[name]
