@@ -1,0 +1,60 @@
+"""Which function writes which class; a class that is not here goes through the stock converter."""
+
+from collections.abc import Callable
+from typing import Any
+
+from modelway.export import hist_gradient_boosting, lightgbm, linear, numbers, trees, words
+from modelway.export.block import Block
+from modelway.export.graph import GraphBuilder
+
+Transformer = Callable[[GraphBuilder, Any, Block], Block]
+Model = Callable[[GraphBuilder, Any, Block], str]
+
+TRANSFORMERS: dict[str, Transformer] = {
+    "sklearn.SimpleImputer": numbers.imputer,
+    "sklearn.MissingIndicator": numbers.indicator,
+    "sklearn.StandardScaler": numbers.standard_scaler,
+    "sklearn.RobustScaler": numbers.robust_scaler,
+    "sklearn.MinMaxScaler": numbers.min_max_scaler,
+    "sklearn.MaxAbsScaler": numbers.max_abs_scaler,
+    "sklearn.OneHotEncoder": words.one_hot,
+    "sklearn.OrdinalEncoder": words.ordinal,
+}
+
+MODELS: dict[str, Model] = {
+    "sklearn.DecisionTreeClassifier": trees.forest_classifier,
+    "sklearn.ExtraTreeClassifier": trees.forest_classifier,
+    "sklearn.RandomForestClassifier": trees.forest_classifier,
+    "sklearn.ExtraTreesClassifier": trees.forest_classifier,
+    "sklearn.DecisionTreeRegressor": trees.forest_regressor,
+    "sklearn.ExtraTreeRegressor": trees.forest_regressor,
+    "sklearn.RandomForestRegressor": trees.forest_regressor,
+    "sklearn.ExtraTreesRegressor": trees.forest_regressor,
+    "sklearn.GradientBoostingClassifier": trees.boosting_classifier,
+    "sklearn.GradientBoostingRegressor": trees.boosting_regressor,
+    "sklearn.HistGradientBoostingClassifier": hist_gradient_boosting.classifier,
+    "sklearn.HistGradientBoostingRegressor": hist_gradient_boosting.regressor,
+    "lightgbm.LGBMClassifier": lightgbm.classifier,
+    "lightgbm.LGBMRegressor": lightgbm.regressor,
+    "sklearn.LogisticRegression": linear.logistic,
+    "sklearn.LogisticRegressionCV": linear.logistic,
+    "sklearn.SGDClassifier": linear.one_against_rest,
+    **dict.fromkeys(
+        [
+            f"sklearn.{name}"
+            for name in (
+                *("LinearRegression", "Ridge", "RidgeCV", "Lasso", "LassoCV", "ElasticNet", "ElasticNetCV", "Lars"),
+                *("LassoLars", "LassoLarsCV", "LassoLarsIC", "LarsCV", "BayesianRidge", "ARDRegression"),
+                *("HuberRegressor", "QuantileRegressor", "SGDRegressor", "LinearSVR", "TheilSenRegressor"),
+            )
+        ],
+        linear.regression,
+    ),
+    "sklearn.PoissonRegressor": linear.log_regression,
+    "sklearn.GammaRegressor": linear.log_regression,
+}
+
+
+def key(step: Any) -> str:
+    """`library.Class`: subclasses of a user's own have another key, since they may compute something else."""
+    return f"{type(step).__module__.partition('.')[0]}.{type(step).__name__}"

@@ -1,0 +1,163 @@
+"""Walks Pipeline, ColumnTransformer and FeatureUnion down to single steps, and has each written."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+
+from modelway.errors import ExportError
+from modelway.export import hist_gradient_boosting, splits, stock
+from modelway.export.block import Block, moved, numbers
+from modelway.export.families import MODELS, TRANSFORMERS, key
+from modelway.export.graph import GraphBuilder
+from modelway.records import Exactness
+
+T = TypeVar("T")
+
+WRAPPERS = {
+    "sklearn.GridSearchCV": "best_estimator_",
+    "sklearn.RandomizedSearchCV": "best_estimator_",
+    "sklearn.HalvingGridSearchCV": "best_estimator_",
+    "sklearn.HalvingRandomSearchCV": "best_estimator_",
+    "sklearn.TunedThresholdClassifierCV": "estimator_",
+    "sklearn.FixedThresholdClassifier": "estimator_",
+    "sklearn.FrozenEstimator": "estimator",
+}
+"""Estimators whose scores are those of the estimator inside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One fitted step: its place in the pipeline, its class, written by us ("double") or by the stock converter ("single")."""
+
+    path: str
+    kind: str
+    exactness: Exactness
+
+    def __str__(self) -> str:
+        return f"{self.path} ({self.kind})"
+
+
+@dataclass(slots=True)
+class Walk:
+    """The graph under construction, the steps passed, and what the adversarial rows of the parity gate must hit."""
+
+    graph: GraphBuilder
+    steps: list[Step] = field(default_factory=list)
+    splits: dict[str, list[float]] = field(default_factory=dict)
+    words: dict[str, list[str]] = field(default_factory=dict)
+
+    def written(self, path: str, step: Any, ours: Callable[[], T] | None, theirs: Callable[[], T]) -> T:
+        """By us when we can, else by the stock converter; ExportError with the step's name when neither can."""
+        reason: ExportError | None = None
+        if ours is not None:
+            try:
+                made = ours()
+            except ExportError as error:
+                reason = error
+            else:
+                self.steps.append(Step(path, type(step).__name__, "double"))
+                return made
+        try:
+            made = theirs()
+        except ExportError as error:
+            told = reason or error
+            raise ExportError(f"step {path} ({type(step).__name__}): {told.problem}", told.fix) from error
+        self.steps.append(Step(path, type(step).__name__, "single"))
+        return made
+
+
+def transformed(walk: Walk, path: str, step: Any, columns: Block) -> Block:
+    """The columns that leave a transformer."""
+    if step is None or step == "passthrough":
+        return columns
+    if isinstance(step, str) and step == "drop":
+        return ()
+    name = key(step)
+    if name in COMPOSITES:
+        return COMPOSITES[name](walk, path, step, columns)
+    if name == "sklearn.FunctionTransformer" and step.func is None:
+        return columns
+    if name.startswith("sklearn.") and hasattr(step, "get_support"):
+        return tuple(slot for slot, kept in zip(columns, step.get_support(), strict=True) if kept)
+    _remember_words(walk, step, columns)
+    known = TRANSFORMERS.get(name)
+    return walk.written(
+        path,
+        step,
+        known and (lambda: known(walk.graph, step, columns)),
+        lambda: stock.transformed(walk.graph, step, columns),
+    )
+
+
+def scored(walk: Walk, path: str, model: Any, columns: Block) -> str:
+    """The scores of the last step: probabilities in the order of `classes_`, or predicted values; double[N, k]."""
+    name = key(model)
+    if name == "sklearn.Pipeline":
+        for step, inner in model.steps[:-1]:
+            columns = transformed(walk, _under(path, step), inner, columns)
+        return scored(walk, _under(path, model.steps[-1][0]), model.steps[-1][1], columns)
+    if name in WRAPPERS:
+        return scored(walk, path, getattr(model, WRAPPERS[name]), columns)
+    if name.startswith("sklearn.HistGradientBoosting"):
+        columns = hist_gradient_boosting.encoded(walk.graph, model, columns)
+    splits.remember(walk.splits, model, columns)
+    known = MODELS.get(name)
+    return walk.written(
+        path or "model",
+        model,
+        known and (lambda: known(walk.graph, model, columns)),
+        lambda: stock.scored(walk.graph, model, columns),
+    )
+
+
+def _pipeline(walk: Walk, path: str, step: Any, columns: Block) -> Block:
+    for name, inner in step.steps:
+        columns = transformed(walk, _under(path, name), inner, columns)
+    return columns
+
+
+def _column_transformer(walk: Walk, path: str, step: Any, columns: Block) -> Block:
+    made: Block = ()
+    for name, inner, _ in step.transformers_:
+        chosen = tuple(columns[i] for i in step._transformer_to_input_indices.get(name, []))
+        if chosen:
+            out = transformed(walk, _under(path, name), inner, chosen)
+            made += _weighted(walk, out, (step.transformer_weights or {}).get(name))
+    return made
+
+
+def _feature_union(walk: Walk, path: str, step: Any, columns: Block) -> Block:
+    made: Block = ()
+    for name, inner in step.transformer_list:
+        out = transformed(walk, _under(path, name), inner, columns)
+        made += _weighted(walk, out, (step.transformer_weights or {}).get(name))
+    return made
+
+
+COMPOSITES: dict[str, Callable[[Walk, str, Any, Block], Block]] = {
+    "sklearn.Pipeline": _pipeline,
+    "sklearn.ColumnTransformer": _column_transformer,
+    "sklearn.FeatureUnion": _feature_union,
+}
+
+
+def _weighted(walk: Walk, columns: Block, weight: float | None) -> Block:
+    if weight is None or not columns:
+        return columns
+    heavy = walk.graph.op("Mul", numbers(walk.graph, columns), walk.graph.constant(np.float64(weight)))
+    return moved(columns, heavy, np.full(len(columns), 1.0 / weight), np.zeros(len(columns)))
+
+
+def _remember_words(walk: Walk, step: Any, columns: Block) -> None:
+    categories = getattr(step, "categories_", None)
+    if categories is None or len(categories) != len(columns):
+        return
+    for slot, known in zip(columns, categories, strict=True):
+        if slot.kind == "word" and slot.origin is not None:
+            walk.words.setdefault(slot.origin.column, []).extend(str(word) for word in known)
+
+
+def _under(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name

@@ -1,0 +1,75 @@
+"""Where the trees of a model split, in the units of the input columns: what the parity gate must hit."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from modelway.export import lightgbm
+from modelway.export.block import Block
+
+AT_MOST = 24
+"""Thresholds a column, evenly over all that its trees have."""
+INNER = ("estimators_", "calibrated_classifiers_", "estimator_", "estimator", "regressor_")
+"""Where scikit-learn's ensembles keep their members."""
+
+
+def remember(found: dict[str, list[float]], model: Any, columns: Block) -> None:
+    """Add to `found`, by input column, where a decision of the model turns (columns that were only moved and scaled)."""
+    by_feature: dict[int, list[np.ndarray]] = {}
+    for features, thresholds in _of(model):
+        for feature in np.unique(features):
+            by_feature.setdefault(int(feature), []).append(thresholds[features == feature])
+    for feature, parts in sorted(by_feature.items()):
+        origin = columns[feature].origin if feature < len(columns) else None
+        if origin is None or columns[feature].kind != "number":
+            continue
+        values = _turning_points(_spread(np.concatenate(parts)))
+        raw = values * origin.scale + origin.shift
+        found.setdefault(origin.column, []).extend(raw[np.isfinite(raw)].tolist())
+
+
+def _of(model: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Features and thresholds of each tree inside, however deep."""
+    if hasattr(model, "tree_"):
+        inner = model.tree_.children_left != -1
+        yield model.tree_.feature[inner], model.tree_.threshold[inner]
+        return
+    if hasattr(model, "_predictors"):
+        for nodes in (predictor.nodes for iteration in model._predictors for predictor in iteration):
+            inner = ~nodes["is_leaf"].astype(bool) & ~nodes["is_categorical"].astype(bool)
+            yield nodes["feature_idx"][inner], nodes["num_threshold"][inner]
+        return
+    if hasattr(model, "booster_"):
+        yield from lightgbm.thresholds(model)
+        return
+    for name in INNER:
+        for member in _flat(getattr(model, name, None)):
+            yield from _of(member)
+
+
+def _flat(members: Any) -> Iterator[Any]:
+    if isinstance(members, (list, tuple, np.ndarray)):
+        for member in members:
+            yield from _flat(member)
+    elif members is not None and not isinstance(members, str):
+        yield members
+
+
+def _spread(thresholds: np.ndarray) -> np.ndarray:
+    values = np.unique(thresholds[np.isfinite(thresholds)])
+    if len(values) <= AT_MOST:
+        return values
+    return values[np.linspace(0, len(values) - 1, AT_MOST).round().astype(int)]
+
+
+def _turning_points(values: np.ndarray) -> np.ndarray:
+    """Each threshold, its neighbours in double and in float32, and where rounding to float32 turns over."""
+    with np.errstate(over="ignore"):
+        single = values.astype(np.float32)
+        up, down = np.nextafter(single, np.float32(np.inf)), np.nextafter(single, np.float32(-np.inf))
+    near = [single.astype(np.float64), up.astype(np.float64), down.astype(np.float64)]
+    halves = [(near[0] + other) / 2 for other in near[1:]]
+    return np.unique(
+        np.concatenate([values, np.nextafter(values, np.inf), np.nextafter(values, -np.inf), *near, *halves])
+    )
