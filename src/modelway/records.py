@@ -154,6 +154,8 @@ class Graph:
     columns: tuple[Column, ...]
     exactness: Exactness
     parity: Parity
+    refuses: Mapping[str, Any] = field(default_factory=dict)
+    """Rows at which the Python model raises, told apart by their values: `missing`, `infinite`, `beyond`, `unseen`."""
 
 
 @dataclass(frozen=True, slots=True)
