@@ -188,5 +188,7 @@ def _stratified(rng: np.random.Generator, c: int, strata: np.ndarray) -> np.ndar
 def _blocks(rng: np.random.Generator, c: int, n: int, block: int) -> np.ndarray:
     """Floor(n / block) wrapped blocks: one fewer rather than one more, since more would narrow the interval."""
     starts = _drawn(rng, c, n, n // block)
-    sums = np.concatenate([np.zeros((c, 1)), np.cumsum(np.concatenate([starts[:, n - block + 1 :], starts], axis=1), axis=1)], axis=1)
+    sums = np.concatenate(
+        [np.zeros((c, 1)), np.cumsum(np.concatenate([starts[:, n - block + 1 :], starts], axis=1), axis=1)], axis=1
+    )
     return sums[:, block:] - sums[:, :-block]
