@@ -38,6 +38,7 @@ Statistic = Callable[[np.ndarray], np.ndarray]
 """Weights [draws, n] → values [draws]; NaN where a resample has no value (one class only)."""
 
 DRAWS = 2_000
+ENOUGH_FOR_PERCENTILES = 1_000
 _CELLS = 2_000_000
 
 
@@ -107,13 +108,19 @@ def estimate(statistic: Statistic, n: int) -> float:
 
 
 def interval(value: float, drawn: np.ndarray, *, units: int, alpha: float, widen: float = 1.0) -> tuple[float, float]:
-    """The widened percentile interval of an estimate from its replicas; (NaN, NaN) if more than 1 in 20 have no value."""
+    """The widened percentile interval of an estimate from its replicas; (NaN, NaN) if more than 1 in 20 have no value.
+
+    With few draws (many rows) their standard deviation is far surer than their outermost values, and takes their place.
+    """
     from scipy.special import ndtri, stdtrit
 
     known = drawn[np.isfinite(drawn)]
     if not math.isfinite(value) or len(known) < 0.95 * len(drawn):
         return math.nan, math.nan
     factor = widen * float(stdtrit(units - 1, 1 - alpha / 2) / ndtri(1 - alpha / 2)) * math.sqrt(units / (units - 1))
+    if len(known) < ENOUGH_FOR_PERCENTILES:
+        half = -float(ndtri(alpha / 2)) * float(known.std(ddof=1)) * factor
+        return value - half, value + half
     low, high = np.quantile(known, [alpha / 2, 1 - alpha / 2])
     return value - (value - float(low)) * factor, value + (float(high) - value) * factor
 
@@ -124,14 +131,39 @@ def widening(n: int, how: Resampling) -> float:
 
 
 def compare(
-    a: Statistic, b: Statistic, n: int, *, how: Resampling, margin: float = 0.0, alpha: float = 0.05, sign: int = 1
+    a: Statistic,
+    b: Statistic,
+    n: int,
+    *,
+    how: Resampling,
+    margin: float = 0.0,
+    alpha: float = 0.05,
+    sign: int = 1,
+    span: float = 1.0,
 ) -> Finding:
-    """sign · (b − a) of two statistics on the same n rows; sign −1 for what is better when smaller."""
-    effect = sign * (estimate(b, n) - estimate(a, n))
+    """sign · (b − a) of two statistics on the same n rows; sign −1 for what is better when smaller.
+
+    Where no resample tells the two apart, the interval is ± span · (upper bound on the share of rows that differ), with
+    `span` the largest possible difference.
+    """
+    effect, d = difference(a, b, n, how, sign)
+    return of_differences(effect, d, n, how=how, margin=margin, alpha=alpha, span=span)
+
+
+def difference(a: Statistic, b: Statistic, n: int, how: Resampling, sign: int = 1) -> tuple[float, np.ndarray]:
+    """sign · (b − a) on the sample and on every resample."""
     drawn = replicas([a, b], n, how)
-    low, high = interval(
-        effect, sign * (drawn[:, 1] - drawn[:, 0]), units=how.units(n), alpha=alpha, widen=widening(n, how)
-    )
+    return sign * (estimate(b, n) - estimate(a, n)), sign * (drawn[:, 1] - drawn[:, 0])
+
+
+def of_differences(
+    effect: float, drawn: np.ndarray, n: int, *, how: Resampling, margin: float, alpha: float, span: float = 1.0
+) -> Finding:
+    """The finding of an estimated difference and its resamples."""
+    if effect == 0 and not np.any(drawn):
+        slack = span * no_exception(how.units(n), alpha)
+        return decide(0.0, -slack, slack, margin=margin, alpha=alpha, n=n, method="no row differs")
+    low, high = interval(effect, drawn, units=how.units(n), alpha=alpha, widen=widening(n, how))
     return decide(effect, low, high, margin=margin, alpha=alpha, n=n, method=how.words)
 
 
@@ -139,7 +171,7 @@ def mean_difference(
     loss_a: np.ndarray,
     loss_b: np.ndarray,
     *,
-    how: Resampling = Resampling(),  # noqa: B008 - frozen
+    how: Resampling = Resampling(),
     margin: float = 0.0,
     alpha: float = 0.05,
     span: float = 1.0,
@@ -151,13 +183,8 @@ def mean_difference(
     """
     d = np.asarray(loss_a, dtype=float) - np.asarray(loss_b, dtype=float)
     n = len(d)
-    if n and not np.any(d):
-        slack = span * no_exception(how.units(n), alpha)
-        return decide(0.0, -slack, slack, margin=margin, alpha=alpha, n=n, method="no row differs")
     drawn = replicas([lambda w: (w @ d) / w.sum(axis=1)], n, how)[:, 0]
-    effect = float(d.mean())
-    low, high = interval(effect, drawn, units=how.units(n), alpha=alpha, widen=widening(n, how))
-    return decide(effect, low, high, margin=margin, alpha=alpha, n=n, method=how.words)
+    return of_differences(float(d.mean()), drawn, n, how=how, margin=margin, alpha=alpha, span=span)
 
 
 def long_run_error(d: np.ndarray, block: int) -> float:
