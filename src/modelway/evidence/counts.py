@@ -22,9 +22,9 @@ M. Lindon, A. Malek, Anytime-Valid Inference for Multinomial Count Data, NeurIPS
 Statistics 49 (2021) 1055 (bounded means that move with time).
 
 >>> round(log_e_worse(12, 20, share=0.1), 3), worse(12, 20, share=0.1, alpha=0.05).answer
-(8.251, 'worse')
+(4.378, 'worse')
 >>> acceptable(0, 2000, limit=0.001, alpha=0.05).needed
-1320
+1232
 """
 
 import math
@@ -94,7 +94,7 @@ def log_e_acceptable(errors: int, requests: int, limit: float) -> float:
 def acceptable(errors: int, requests: int, *, limit: float, alpha: float) -> Finding:
     """Whether B's own error rate is shown to be below `limit`: not_worse or undecided. The effect is minus the rate.
 
-    `needed` counts further requests to B, if its rate stays what it is (one half error is added to none).
+    `needed` counts further requests to B, if its rate stays what it is.
     """
     return not_worse(errors, requests, 0, 0, margin=limit, alpha=alpha, spent_on_others=0.0)
 

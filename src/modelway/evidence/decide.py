@@ -68,7 +68,10 @@ def _needed(effect: float, low: float, high: float, margin: float, n: int) -> in
 
 
 def _until(half: float, gap: float, n: int) -> float:
-    return n * (half / gap) ** 2 if gap > 0 and math.isfinite(half) else math.inf
+    if gap <= 0 or not math.isfinite(half):
+        return math.inf
+    times = half / gap
+    return n * (times * times)
 
 
 def _finite(value: float) -> float | None:

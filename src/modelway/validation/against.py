@@ -89,7 +89,7 @@ def champion(name: str, pair: Pair, base: Sample, *, margin: float | None = None
     outcome = _OUTCOME[finding.answer]
     told = {
         "better": "shown to be better",
-        "not_worse": f"shown to be worse by at most {number(chosen.margin)}, {chosen.words}",
+        "not_worse": f"shown to be not worse by more than {number(chosen.margin)}, {chosen.words}",
         "worse": "shown to be worse",
         "undecided": f"may be worse by more than {number(chosen.margin)}, {chosen.words}{_needed(finding)}",
     }[finding.answer]

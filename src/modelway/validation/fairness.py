@@ -40,7 +40,7 @@ def four_fifths(name: str, gate: Gate, positive: np.ndarray, audit: pl.DataFrame
         wanted = "needs `by: COLUMN`" if by is None else f"needs the column {by!r}, which the rows do not have"
         return Verdict(name, "undecided", f"four_fifths {wanted}", warn_only=gate.warn_only)
     groups = _groups(audit[by])
-    sizes = {g: int((groups == g).sum()) for g in np.unique(groups)}
+    sizes = {g: int((groups == g).sum()) for g in np.unique(groups).tolist()}
     judged = [g for g, n in sizes.items() if n >= FEWEST_IN_GROUP]
     if len(judged) < 2:
         told = ", ".join(f"{g} ({n} rows)" for g, n in sizes.items())
