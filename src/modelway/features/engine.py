@@ -1,0 +1,40 @@
+"""The port of the feature engine: the plan's columns for a table of decisions; `ibis.py` is embedded.
+
+**The law of windows.** The window of a decision (key k, event time t, known at a) over an entity holds the row itself (when
+there is no delay and an event of the same instant counts), and every event e of the same entity with
+
+    e.key ≠ k,   t − reach < e.at ≤ t − delay,   e.arrived ≤ a < the arrival of the next correction of e
+
+(`< t` instead of `≤ t` without a delay when an event of the same instant does not count). A target counts if also its label's
+arrival is ≤ a. A missing entity or event time has an empty window. Values are taken as `values.in_window` says.
+"""
+
+from abc import ABC, abstractmethod
+
+import polars as pl
+
+from modelway.features.derived import SameInstant
+from modelway.features.plan import Plan
+
+
+class FeatureEngine(ABC):
+    """Point-in-time columns for tables."""
+
+    @abstractmethod
+    def compute(
+        self, decisions: pl.DataFrame, events: pl.DataFrame, plan: Plan, same_instant: SameInstant | None = None
+    ) -> pl.DataFrame:
+        """The decisions, in their order, with all columns of the plan: numbers Float64 (NaN), words String ("").
+
+        Both frames have `_key`, `_at`, `_arrived` and raw columns; events hold every version of every row, in the order in
+        which they came or with their place columns, and for windows over the target `_target` and `_label_arrived`. A raw
+        column that is not there is missing in every row. `same_instant` is the plan's unless given. Raises DataError
+        for a frame without those columns, EngineError when the engine fails.
+        """
+
+    @abstractmethod
+    def ping(self) -> None:
+        """Return if the engine can be used; else raise EngineError."""
+
+    @abstractmethod
+    def close(self) -> None: ...
