@@ -15,7 +15,7 @@ With k errors in n requests and u ~ Beta(a, 1), p = q·u, the mixture of likelih
     E_q = E_u[ u^k · ((1 − q·u)/(1 − q))^(n−k) ]
 
 is an e-process for "the mean rate so far is ≥ q", and grows with q, so that testing at a q that moves with the data is
-safe too. With no error and a = 0.2 it reaches 1/α after about 1.1·ln(1/α)/q requests (3,300 at 0.1 points, α = 5 %).
+safe too. With no error and a = 0.2 it reaches 1/α after about 1.1·ln(1/α)/q requests (3,323 at 0.1 points, α = 5 %).
 
 Independent assignment is needed: where one customer can make many errors, count customers with an error.
 M. Lindon, A. Malek, Anytime-Valid Inference for Multinomial Count Data, NeurIPS 2022. S. Howard et al., Annals of

@@ -18,9 +18,9 @@ ALIKE = 0.9
 
 
 def margins(
-    spec: Spec, n_holdout: int, losses: Mapping[str, np.ndarray] | None = None, *, horizon_rows: int = 0
+    spec: Spec, n_holdout: int | None, losses: Mapping[str, np.ndarray] | None = None, *, horizon_rows: int = 0
 ) -> list[str]:
-    """A sentence for each gate against the champion.
+    """A sentence for each gate against the champion; `n_holdout` is None before there is a version.
 
     `losses`: by metric, a champion's loss row by row on its holdout (log_loss, brier, mae; the square for rmse);
     `horizon_rows`: how many rows ahead a label reaches (`judged.reach`).
@@ -30,6 +30,9 @@ def margins(
         if gate.against != "champion" or definition(gate.metric, spec.task) is None:
             continue
         kept = (losses or {}).get(gate.metric)
+        if n_holdout is None:
+            out.append(f"{name}: {_to_come(gate.metric, gate.margin)}")
+            continue
         try:
             out.append(f"{name}: {_told(gate.metric, gate.margin, n_holdout, kept, horizon_rows)}")
         except TooLittleDataError as error:
@@ -49,6 +52,19 @@ def _told(metric: str, margin: float | None, n: int, losses: np.ndarray | None, 
     wanted = power.rows_for(margin, sd, alpha=ALPHA) * block
     enough = "enough" if wanted <= n else "too few"
     return f"the margin of the spec is {number(margin)}; it takes about {count(wanted)} rows, and {count(n)} are {enough}{guess}"
+
+
+def _to_come(metric: str, margin: float | None) -> str:
+    if margin is not None:
+        return f"the margin of the spec is {number(margin)} ({metric})"
+    examples = " and ".join(
+        f"{power.smallest_margin(1.0, n, alpha=ALPHA).margin:.3f} with {count(n)} rows" for n in (250, 1_000, 10_000)
+    )
+    return (
+        "the margin is what the holdout has the power to show, never more than half of the champion's gain over the "
+        f"baseline: in standard deviations of the paired difference in {metric} of one row, {examples}; "
+        "the first `modelway run` gives the number of rows"
+    )
 
 
 def _spread(metric: str, losses: np.ndarray | None) -> tuple[float, str]:
