@@ -91,9 +91,18 @@ class Ingested:
 class Trigger:
     """Why a run exists: a person's command or a policy's decision."""
 
-    kind: Literal["manual", "drift", "performance", "schedule", "new_labels", "reproduce"]
+    kind: Literal["manual", "drift", "performance", "schedule", "new_labels", "refit"]
     reason: str
     who: str = "modelway"
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What a run is made from, pinned at its start: the moment, the table versions, and the spec as an artefact."""
+
+    as_of: datetime
+    tables: tuple[TableVersion, ...]
+    spec: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +214,15 @@ class OperatingPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate:
+    """A proved graph with its operating point, and the profile of its training rows (an artefact) to judge drift against."""
+
+    graph: Graph
+    operating_point: OperatingPoint
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
 class Validation:
     metrics: tuple[Metric, ...]
     verdicts: tuple[Verdict, ...]
@@ -239,6 +257,8 @@ class Manifest:
     """Digest of the spec artefact."""
     reference: str = ""
     """Digest of the reference profile artefact, against which drift is judged."""
+    refuses: Mapping[str, Any] = field(default_factory=dict)
+    """See `Graph.refuses`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,19 +22,33 @@ class Lease:
     expires: datetime
 
 
-def take(database: Database, name: str, holder: str, now: datetime, lasts: timedelta) -> Lease | None:
-    """Take or renew the lease; None while another holder's has not expired."""
+def take(
+    database: Database,
+    name: str,
+    holder: str,
+    now: datetime,
+    lasts: timedelta,
+    *,
+    dead: Callable[[str], bool] = lambda holder: False,
+) -> Lease | None:
+    """Take or renew the lease; None while another holder's has not expired, unless that holder is known to be `dead`."""
     with database.write() as connection:
         row = connection.execute(sa.select(leases).where(leases.c.name == name)).one_or_none()
         if row is None:
             connection.execute(leases.insert().values(name=name, holder=holder, fence=1, expires=now + lasts))
             return Lease(name, holder, 1, now + lasts)
-        if row.holder != holder and row.expires > now:
+        if row.holder != holder and row.expires > now and not dead(row.holder):
             return None
         fence = row.fence if row.holder == holder else row.fence + 1
         change = leases.update().where(leases.c.name == name)
         connection.execute(change.values(holder=holder, fence=fence, expires=now + lasts))
         return Lease(name, holder, fence, now + lasts)
+
+
+def owner(database: Database, name: str) -> str:
+    """Who holds the lease, or held it last; "" for nobody."""
+    with database.read() as connection:
+        return str(connection.execute(sa.select(leases.c.holder).where(leases.c.name == name)).scalar() or "")
 
 
 def check(connection: Connection, lease: Lease | None) -> None:

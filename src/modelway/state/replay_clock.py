@@ -10,6 +10,7 @@ from modelway.state.database import Database
 from modelway.state.schema import settings
 
 NOW = "replay.now"
+LOOK = "replay.look"
 
 
 class ReplayClock(Clock):
@@ -40,5 +41,20 @@ def set_replay_time(database: Database, now: datetime) -> None:
             connection.execute(settings.insert().values(name=NOW, value=now.isoformat()))
             return
         if datetime.fromisoformat(text) > now:
-            raise StateError(f"a replay cannot go back from {text} to {now.isoformat()}", "start it in an empty workspace")
+            raise StateError(
+                f"a replay cannot go back from {text} to {now.isoformat()}", "start it in an empty workspace"
+            )
         connection.execute(settings.update().where(settings.c.name == NOW).values(value=now.isoformat()))
+
+
+def ask_look(database: Database, at: datetime) -> None:
+    """Have the control loops look once, now that the replay has come to `at`: between two looks they stand still."""
+    with database.write() as connection:
+        connection.execute(settings.delete().where(settings.c.name == LOOK))
+        connection.execute(settings.insert().values(name=LOOK, value=at.isoformat()))
+
+
+def asked_look(database: Database) -> str:
+    """The look that was asked for last, as text; "" if none."""
+    with database.read() as connection:
+        return str(connection.execute(sa.select(settings.c.value).where(settings.c.name == LOOK)).scalar() or "")

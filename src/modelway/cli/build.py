@@ -1,0 +1,121 @@
+"""run, ingest, quarantine, reproduce: from data to a registered version."""
+
+from typing import Annotated
+
+import typer
+
+from modelway.cli.context import HERE, Json, Model, Where, opened, who
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command(epilog="Example: modelway run loans --json")(run)
+    app.command(epilog="Example: modelway ingest loans")(ingest)
+    app.command(epilog="Example: modelway step train --run loans-3f9a1c2b", hidden=True)(step)
+    app.command(epilog="Example: modelway reproduce loans@3")(reproduce)
+    quarantine = typer.Typer(
+        help="Rows that broke the contract: list, show, replay.", no_args_is_help=True, rich_markup_mode=None
+    )
+    quarantine.command("list", epilog="Example: modelway quarantine list loans")(quarantine_list)
+    quarantine.command("replay", epilog="Example: modelway quarantine replay loans")(quarantine_replay)
+    app.add_typer(quarantine, name="quarantine")
+
+
+def run(model: Model, where: Where = HERE, json: Json = False) -> None:
+    """Ingest, check, train, export, validate and register a version."""
+    from modelway import lifecycle
+    from modelway.cli.output import print_json, progress
+    from modelway.cli.reports import show_run
+    from modelway.records import Trigger
+
+    with opened(where) as workspace:
+        name = lifecycle.open_run(workspace, model, Trigger("manual", "asked for by hand", who()))
+        with progress(not json) as step:
+            version = lifecycle.run(workspace, name, step)
+        report = lifecycle.run_report(workspace, name)
+    if json:
+        print_json(report)
+    else:
+        show_run(report, version)
+    if not version.accepted:
+        raise typer.Exit(1)
+
+
+def ingest(model: Model, where: Where = HERE, json: Json = False) -> None:
+    """Bring source rows, labels and predictions into the lake."""
+    from modelway import lifecycle
+    from modelway.cli.output import print_json, table
+
+    with opened(where) as workspace:
+        passes = lifecycle.ingest(workspace, workspace.spec(model))
+    if json:
+        print_json(passes)
+        return
+    heads = ("topic", "table", "read", "accepted", "doubles", "corrections", "quarantined")
+    table(
+        f"{model}: ingested",
+        heads,
+        [(p.topic, p.table, p.read, p.accepted, p.doubles, p.corrections, p.quarantined) for p in passes],
+    )
+
+
+def step(
+    name: Annotated[str, typer.Argument(help="ingest, prepare, train, export, validate or register.")],
+    run: Annotated[str, typer.Option("--run", help="Id of the run.")],
+    where: Where = HERE,
+) -> None:
+    """Do one step of a run and print its record: what an orchestrator's task calls."""
+    from modelway import lifecycle
+    from modelway.cli.output import print_json
+
+    with opened(where) as workspace:
+        print_json(lifecycle.one_step(workspace, run, name))
+
+
+def reproduce(
+    version: Annotated[str, typer.Argument(help="MODEL@VERSION")], where: Where = HERE, json: Json = False
+) -> None:
+    """Train a version again from its pinned data, code and parameters, and compare the predictions."""
+    from modelway.cli.output import print_json, progress, table
+    from modelway.reproduce import reproduce as again
+
+    with opened(where) as workspace, progress(not json) as tell:
+        report = again(workspace, version, tell)
+    if json:
+        print_json(report)
+    else:
+        table(f"{version}, trained again", ("what", "then", "now", "equal"), report.rows())
+    if not report.equal:
+        raise typer.Exit(1)
+
+
+def quarantine_list(model: Model, where: Where = HERE, json: Json = False) -> None:
+    """Rows that were refused, each with its reasons."""
+    from modelway import lifecycle
+    from modelway.cli.output import print_json, say, table
+
+    with opened(where) as workspace:
+        rows = lifecycle.quarantined(workspace, workspace.spec(model))
+    if json:
+        print_json(rows)
+    elif rows:
+        table(
+            f"{model}: quarantine",
+            ("place", "key", "column", "rule", "value", "reason"),
+            [tuple(r.values()) for r in rows],
+        )
+        say(f"mend the contract in models/{model}/modelway.yaml, then: modelway quarantine replay {model}")
+    else:
+        say(f"{model}: the quarantine is empty")
+
+
+def quarantine_replay(model: Model, where: Where = HERE, json: Json = False) -> None:
+    """Check the refused rows again under today's contract; those that hold now enter the table."""
+    from modelway import lifecycle
+    from modelway.cli.output import print_json, say
+
+    with opened(where) as workspace:
+        done = lifecycle.replay_quarantine(workspace, workspace.spec(model))
+    if json:
+        print_json(done)
+    else:
+        say(f"{model}: {done.accepted} rows released, {done.quarantined} stay")

@@ -1,0 +1,102 @@
+"""How commands speak: tables and progress on a terminal, JSON records with `--json`."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+
+class Progress(Protocol):
+    """Called with what is being done and the share that is done (None: unknown)."""
+
+    def __call__(self, what: str, share: float | None = None) -> None: ...
+
+
+def print_json(record: Any) -> None:
+    """One JSON document on standard output."""
+    from modelway.records import plain
+
+    sys.stdout.write(json.dumps(plain(record), ensure_ascii=False, indent=2, default=str) + "\n")
+
+
+def say(text: str = "") -> None:
+    """A line for people, on standard output."""
+    sys.stdout.write(text + "\n")
+
+
+def note(text: str) -> None:
+    """A line beside the result, on standard error."""
+    sys.stderr.write(text + "\n")
+
+
+def table(title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """A table; on a narrow or captured output too, no cell is cut."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for head in heads:
+        shown.add_column(head, overflow="fold")
+    for row in rows:
+        shown.add_row(*(cell(value) for value in row))
+    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+    console.print(shown)
+
+
+def cell(value: Any) -> str:
+    """A value as people read it."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if hasattr(value, "strftime"):
+        return str(value.strftime("%Y-%m-%d %H:%M"))
+    return str(value)
+
+
+@contextmanager
+def progress(show: bool = True) -> Iterator[Progress]:
+    """A line that moves on a terminal; one line a stage where nobody watches; nothing with `--json`."""
+    if not show:
+        yield _silent
+    elif sys.stderr.isatty():
+        with _live() as step:
+            yield step
+    else:
+        yield _lines()
+
+
+def _silent(what: str, share: float | None = None) -> None:
+    del what, share
+
+
+def _lines() -> Progress:
+    last = ""
+
+    def step(what: str, share: float | None = None) -> None:
+        nonlocal last
+        stage = what.split(":")[0]
+        if stage != last and share is None:
+            note(f"  {what}")
+            last = stage
+
+    return step
+
+
+@contextmanager
+def _live() -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=30), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+
+        def step(what: str, share: float | None = None) -> None:
+            bar.update(task, description=what, total=None if share is None else 1.0, completed=share or 0.0)
+
+        yield step

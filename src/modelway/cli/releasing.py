@@ -1,0 +1,99 @@
+"""release, rollback, freeze, thaw, history: what is decided, and by whom."""
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from modelway.cli.context import HERE, Json, Model, Reason, Where, opened, who
+
+Everything = Annotated[str, typer.Argument(help="Name of the model; absent: all.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command(epilog="Example: modelway release loans --version 3")(release)
+    app.command(epilog="Example: modelway rollback loans --reason 'complaints from branch 12'")(rollback)
+    app.command(epilog="Example: modelway freeze loans --reason 'year-end close'")(freeze)
+    app.command(epilog="Example: modelway thaw loans")(thaw)
+    app.command(epilog="Example: modelway history loans --at 2026-03-01")(history)
+
+
+def release(
+    model: Model,
+    version: Annotated[int | None, typer.Option("--version", help="Number; absent: the newest accepted one.")] = None,
+    reason: Reason = "asked for by hand",
+    where: Where = HERE,
+    json: Json = False,
+) -> None:
+    """Ask for a version to be rolled out; what is running picks it up, or `modelway up` does so when it starts."""
+    from modelway import lifecycle
+    from modelway.cli.output import print_json, say
+
+    with opened(where) as workspace:
+        asked = lifecycle.release(workspace, model, version, who(), reason)
+        running = workspace.places.server.exists()
+    if json:
+        print_json(asked)
+        return
+    say(f"{model}@{asked.version}: {asked.state}; {asked.reason}")
+    say("next: modelway status" if running else "next: modelway up")
+
+
+def rollback(model: Model, reason: Reason = "asked for by hand", where: Where = HERE, json: Json = False) -> None:
+    """End the open release, or go back to the champion before this one."""
+    from modelway import lifecycle
+    from modelway.cli.output import print_json, say
+
+    with opened(where) as workspace:
+        done = lifecycle.rollback(workspace, model, who(), reason)
+    if json:
+        print_json(done)
+    else:
+        say(f"{model}@{done.version}: {done.state}; {done.reason}")
+
+
+def freeze(model: Everything = "*", reason: Reason = "asked for by hand", where: Where = HERE) -> None:
+    """Stop all automation of one model, or of all: no retraining, no step of a release; serving goes on."""
+    from modelway.cli.output import say
+    from modelway.registry import freezes
+
+    with opened(where) as workspace:
+        freezes.freeze(workspace.database, model, who(), reason, workspace.clock.now())
+    say(f"frozen: {'all models' if model == '*' else model}; `modelway thaw` ends it")
+
+
+def thaw(model: Everything = "*", reason: Reason = "asked for by hand", where: Where = HERE) -> None:
+    """End a freeze."""
+    from modelway.cli.output import say
+    from modelway.registry import freezes
+
+    with opened(where) as workspace:
+        freezes.thaw(workspace.database, model, who(), reason, workspace.clock.now())
+    say(f"automation goes on: {'all models' if model == '*' else model}")
+
+
+def history(
+    model: Everything = "*",
+    at: Annotated[datetime | None, typer.Option("--at", help="What stood at this date (UTC).")] = None,
+    where: Where = HERE,
+    json: Json = False,
+) -> None:
+    """The ledger: every decision with who, when and why; its hash chain is checked first."""
+    from datetime import UTC
+
+    from modelway.cli.output import print_json, say, table
+    from modelway.registry import ledger
+
+    with opened(where) as workspace:
+        checked = ledger.verify(workspace.database)
+        moment = at.replace(tzinfo=UTC) if at else None
+        entries = ledger.history(workspace.database, None if model == "*" else model, moment)
+    state = ledger.state_at(entries, moment) if moment else None
+    if json:
+        print_json({"entries": entries, "state": state, "checked": checked})
+        return
+    heads = ("no.", "at", "who", "action", "subject", "reason")
+    table("ledger", heads, [(e.number, e.at, e.who, e.action, e.subject, e.reason) for e in entries])
+    if state:
+        say(f"at {moment}: {state}")
+    say(f"{checked} entries, the chain is unbroken")

@@ -1,0 +1,86 @@
+"""Tables for a person: what a run did, and how the workspace stands."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from modelway.cli.output import cell, say, table
+from modelway.records import Candidate, Fit, Ingested, TrainingSet, Version, loads, plain
+
+
+def show_run(report: Mapping[str, Any], version: Version, link: str = "") -> None:
+    """Metrics with intervals, gates with verdicts, where the time went, where to look, and the next command."""
+    import json
+
+    steps = report["steps"]
+
+    def record(name: str, kind: type[Any]) -> Any:
+        return loads(kind, json.dumps(steps[name]["record"]))
+
+    made, fitted, candidate = record("prepare", TrainingSet), record("train", Fit), record("export", Candidate)
+    say(f"{made.train_rows:,} rows to learn from, {made.holdout_rows:,} held out; {', '.join(map(str, made.tables))}")
+    proof = candidate.graph.parity
+    say(
+        f"the graph equals the Python model on {proof.rows:,} rows to {proof.worst:.1e} (allowed {proof.tolerance:.0e}, "
+        f"{candidate.graph.exactness} precision)"
+    )
+    table(
+        f"{version}: metrics on the holdout",
+        ("metric", "value", "95 % from", "to", "rows"),
+        [(m.name, m.value, m.low, m.high, m.rows) for m in version.validation.metrics],
+    )
+    table(
+        f"{version}: gates",
+        ("gate", "verdict", "reason"),
+        [(v.gate, v.outcome + (" (warns only)" if v.warn_only else ""), v.reason) for v in version.validation.verdicts],
+    )
+    timed = ", ".join(f"{name} {steps[name]['seconds']:.1f} s" for name in steps)
+    say(f"time: {timed}; {fitted.trials} trials" if fitted.trials else f"time: {timed}")
+    if link:
+        say(f"MLflow: {link}")
+    if version.accepted:
+        say(f"{version} is accepted and registered.")
+        say(f"next: modelway release {version.model}")
+    else:
+        say(f"{version} is refused, and registered with its verdicts: it cannot be released.")
+        say(f"next: see the gates above; change models/{version.model}/, then modelway run {version.model}")
+
+
+def show_ingested(passes: list[Ingested]) -> None:
+    """What came in, a line a topic."""
+    heads = ("topic", "table", "read", "accepted", "doubles", "corrections", "quarantined")
+    rows = [(p.topic, p.table, p.read, p.accepted, p.doubles, p.corrections, p.quarantined) for p in passes]
+    table("ingested", heads, rows)
+
+
+def show_status(found: Mapping[str, Any]) -> None:
+    """One line a model, then what is wrong."""
+    say(f"server: {found['server'] or 'not running (start it with: modelway up)'}")
+    rows = []
+    for model, state in found["models"].items():
+        release, run = state["release"], state["run"]
+        rows.append(
+            (
+                model,
+                f"@{state['champion']}" if state["champion"] else None,
+                f"@{release.version} {release.state} {release.weight:.0%}" if release else None,
+                f"{run.id} {run.state}" if run else None,
+                state["versions"],
+                len(state["alerts"]),
+                state["frozen"],
+            )
+        )
+    table("models", ("model", "champion", "release", "last run", "versions", "open alerts", "frozen"), rows)
+    for model, state in found["models"].items():
+        if state["release"] and state["release"].state in ("waiting", "shadow", "canary"):
+            say(f"{model}: {state['release'].reason}")
+        if state["run"] and state["run"].error:
+            say(f"{model}: run {state['run'].id} failed: {state['run'].error}")
+        for alert in state["alerts"]:
+            say(f"{model}: {alert.severity} since {cell(alert.opened)}: {alert.text}")
+    if not found["models"]:
+        say("next: modelway new NAME --data FILE --target COLUMN")
+
+
+def json_run(report: Mapping[str, Any]) -> Any:
+    """The same for machines."""
+    return plain(dict(report))

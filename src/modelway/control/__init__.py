@@ -1,0 +1,1 @@
+"""The loop that never sleeps, and the supervisor that keeps server and loop running."""

@@ -1,0 +1,79 @@
+"""The control loop: reads what is desired and what is, and takes the next safe step; any kill leaves a state to go on from.
+
+`python -m modelway.control.loop ROOT` runs it until SIGTERM. Several loops may run: each model's tick holds a lease.
+"""
+
+import logging
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from modelway import lifecycle
+from modelway.control.children import end_with_parent
+from modelway.errors import LeaseLostError, ModelwayError
+from modelway.flow.holding import hold, holder_name
+from modelway.state.replay_clock import asked_look, replay_time
+from modelway.workspace import Workspace, open_workspace
+
+log = logging.getLogger("modelway.control")
+_REPLAY_POLL_SECONDS = 0.01
+
+
+def tick(workspace: Workspace, holder: str) -> None:
+    """One look at every model; a model in trouble does not stop the others."""
+    for model in workspace.models():
+        with hold(workspace, f"model/{model}", holder) as lease:
+            if lease is None:
+                continue
+            try:
+                lifecycle.tend(workspace, model, lease)
+            except LeaseLostError as lost:
+                log.warning("%s", lost.problem)
+            except ModelwayError as error:
+                log.error("%s: %s", model, error.problem)
+                lifecycle.trouble(workspace, model, error)
+
+
+def _follow_time(workspace: Workspace, stopping: threading.Event) -> None:
+    holder = holder_name()
+    while not stopping.is_set():
+        workspace.places.heartbeat.touch()
+        tick(workspace, holder)
+        stopping.wait(workspace.stack.tick_seconds)
+
+
+def _follow_replay(workspace: Workspace, stopping: threading.Event) -> None:
+    """Look when the replay asks for it, and say in the heartbeat which look is done."""
+    holder, done = holder_name(), ""
+    workspace.places.heartbeat.touch()
+    while not stopping.is_set():
+        if (asked := asked_look(workspace.database)) != done:
+            tick(workspace, holder)
+            done = asked
+            workspace.places.heartbeat.write_text(done)
+        else:
+            stopping.wait(_REPLAY_POLL_SECONDS)
+
+
+def main(root: str) -> int:
+    logging.basicConfig(
+        level=logging.INFO, format='{"at": "%(asctime)s", "level": "%(levelname)s", "text": "%(message)s"}'
+    )
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    end_with_parent(stopping.set)
+    workspace = open_workspace(Path(root))
+    try:
+        if replay_time(workspace.database):
+            _follow_replay(workspace, stopping)
+        else:
+            _follow_time(workspace, stopping)
+    finally:
+        workspace.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

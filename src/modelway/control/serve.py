@@ -1,0 +1,26 @@
+"""The server process: `python -m modelway.control.serve ROOT`. Imports no training library."""
+
+import sys
+from pathlib import Path
+
+from modelway.control.children import end_with_parent
+from modelway.errors import ModelwayError
+from modelway.wiring import run_server
+from modelway.workspace import open_workspace
+
+
+def main(root: str) -> int:
+    end_with_parent()
+    workspace = open_workspace(Path(root))
+    try:
+        run_server(workspace)
+    except ModelwayError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    finally:
+        workspace.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

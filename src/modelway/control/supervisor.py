@@ -1,0 +1,97 @@
+"""`modelway up`: the server and the control loop under one supervisor that starts them, revives them and stops them."""
+
+import fcntl
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from modelway.control.children import Child
+from modelway.errors import InUseError, ServerError
+from modelway.workspace import Places
+
+PATIENCE = 15.0
+
+
+def up(places: Places, announce: Callable[[str], None], *, ready_within: float = 30.0) -> None:
+    """Run until SIGINT or SIGTERM; returns with no process left. Raises InUseError when the workspace is up already."""
+    stopping = threading.Event()
+    with _locked(places.up_lock), _signals(stopping):
+        children = [
+            Child("server", "modelway.control.serve", places.root, places.logs / "server.log"),
+            Child("control loop", "modelway.control.loop", places.root, places.logs / "control.log"),
+        ]
+        places.server.unlink(missing_ok=True)
+        places.heartbeat.unlink(missing_ok=True)
+        try:
+            for child in children:
+                child.start()
+            _wait_ready(places, children, stopping, ready_within)
+            if not stopping.is_set():
+                announce(_address(places))
+            while not stopping.wait(0.2):
+                for child in children:
+                    if child.revive():
+                        announce(f"{child.name} had ended and was started again (see {child.log})")
+        finally:
+            for child in children:
+                child.stop(PATIENCE)
+            places.server.unlink(missing_ok=True)
+
+
+def _address(places: Places) -> str:
+    return str(json.loads(places.server.read_text())["url"])
+
+
+def _wait_ready(places: Places, children: list[Child], stopping: threading.Event, within: float) -> None:
+    waited = 0.0
+    while not (places.server.exists() and places.heartbeat.exists()) and not stopping.wait(0.05):
+        waited += 0.05
+        for child in children:
+            if child.process and child.process.poll() is not None:
+                raise _early_end(child)
+        if waited > within:
+            raise ServerError(f"not ready after {within:g} s", f"see {places.logs}")
+
+
+def _early_end(child: Child) -> ServerError:
+    lines = child.log.read_text(errors="replace").strip().splitlines()
+    last = lines[-1] if lines else "it said nothing"
+    if "address" in last and "in use" in last:
+        return ServerError(last, "set another port in stack.yaml, serving: {port: 8081}, or 0 for a free one")
+    return ServerError(f"the {child.name} ended at its start: {last}", f"see {child.log}")
+
+
+@contextmanager
+def _signals(stopping: threading.Event) -> Iterator[None]:
+    before = {s: signal.signal(s, lambda *_: stopping.set()) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("a+") as lock:
+        _take(lock, path)
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def _take(lock: IO[str], path: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.seek(0)
+        raise InUseError(
+            f"this workspace is up already (process {lock.read().strip()})",
+            f"use it as it is, or stop that process first ({path})",
+        ) from error

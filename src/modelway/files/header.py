@@ -1,0 +1,36 @@
+"""Names of columns as a file gives them, made whole: no name empty, none there twice."""
+
+from collections.abc import Iterable, Sequence
+
+import polars as pl
+
+UNNAMED = "column_"
+"""A column without a name is called `column_N`, N counting from 1."""
+
+
+def repaired(names: Sequence[str]) -> list[str]:
+    """Trimmed; empty ones become `column_N`, the second `a` becomes `a.1` (as pandas has it)."""
+    taken: set[str] = set()
+    whole = {name.strip() for name in names}
+    made: list[str] = []
+    for place, name in enumerate(names, start=1):
+        base = name.strip() or f"{UNNAMED}{place}"
+        free = base
+        count = 0
+        while free in taken or (count and free in whole):
+            count += 1
+            free = f"{base}.{count}"
+        taken.add(free)
+        made.append(free)
+    return made
+
+
+def without_empty_unnamed(frame: pl.DataFrame, names: Iterable[str]) -> pl.DataFrame:
+    """Leave out columns without a name and without a value: a delimiter at the end of each line makes one."""
+    height = frame.height
+    gone = [
+        column
+        for column, name in zip(frame.columns, names, strict=True)
+        if not name.strip() and frame[column].null_count() == height
+    ]
+    return frame.drop(gone)

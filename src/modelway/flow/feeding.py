@@ -1,0 +1,122 @@
+"""Data on their way into the lake: files to the event log, the log to tables; labels sent, refused rows replayed."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from modelway.flow.sources import labels_of, labels_topic, predictions_of, source_of
+from modelway.ingest import quarantine
+from modelway.ingest.batch import Source, ingest_batch
+from modelway.records import Ingested
+from modelway.spec.model import Files, Spec
+from modelway.state.schema import settings
+from modelway.workspace import Workspace
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Tell = Callable[[str, float | None], None]
+_BATCH_EVENTS = 50_000
+
+
+def silent(what: str, share: float | None = None) -> None:
+    """Tells nobody."""
+    del what, share
+
+
+def send_files(workspace: Workspace, spec: Spec, tell: Tell = silent) -> int:
+    """Append the spec's files to the event log, each once for each content; returns the rows sent."""
+    from modelway.ingest.files import file_digest, find_files, send_file
+
+    if not isinstance(spec.data.source, Files):
+        return 0
+    sent = 0
+    for path in find_files(spec.data.source.files, workspace.places.root):
+        name, digest = _setting_of(spec, path), file_digest(path)
+        if _setting(workspace, name) == digest:
+            continue
+        sent += send_file(
+            workspace.log, spec.topic, path, spec.data.key, lambda s, p=path: tell(f"reading {p.name}", s)
+        )  # type: ignore[misc]
+        _keep_setting(workspace, name, digest)
+    return sent
+
+
+def ingest(workspace: Workspace, spec: Spec, tell: Tell = silent) -> list[Ingested]:
+    """Bring everything new into the lake; one record a topic that had something."""
+    done = []
+    for source in (source_of(spec), labels_of(spec), predictions_of(spec)):
+        passes = list(_passes(workspace, source, tell))
+        if passes:
+            done.append(_summed(passes))
+    return done
+
+
+def send_labels(workspace: Workspace, spec: Spec, frame: "pl.DataFrame") -> int:
+    """Send outcomes to the event log; returns how many."""
+    from modelway.ingest.labels import label_events
+
+    events = label_events(frame, spec.data.key, spec.data.target, workspace.clock.now())
+    if events:
+        workspace.log.append(labels_topic(spec), events)
+    return len(events)
+
+
+def quarantined(workspace: Workspace, spec: Spec) -> list[dict[str, Any]]:
+    """Refused source rows and labels, a line a reason."""
+    return [line for source in (source_of(spec), labels_of(spec)) for line in quarantine.listed(workspace.lake, source)]
+
+
+def replay_quarantine(workspace: Workspace, spec: Spec) -> Ingested | None:
+    """Check refused source rows again under today's contract."""
+    return quarantine.replay(workspace.lake, source_of(spec), workspace.clock.now())
+
+
+def project_file(path: Path, root: Path) -> str:
+    """The path as a spec names it: relative to the workspace where it lies in it."""
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+
+
+def _passes(workspace: Workspace, source: Source, tell: Tell) -> Iterator[Ingested]:
+    end = sum(workspace.log.ends(source.topic).values())
+    while (done := ingest_batch(workspace.log, workspace.lake, source, _BATCH_EVENTS)) is not None:
+        yield done
+        tell(f"ingesting {source.topic}", min(1.0, done.next_offset / max(1, end)))
+
+
+def _summed(passes: list[Ingested]) -> Ingested:
+    first, last = passes[0], passes[-1]
+    warnings: dict[str, int] = {}
+    for one in passes:
+        for rule, count in one.warnings.items():
+            warnings[rule] = warnings.get(rule, 0) + count
+    return replace(
+        last,
+        read=sum(p.read for p in passes),
+        accepted=sum(p.accepted for p in passes),
+        doubles=sum(p.doubles for p in passes),
+        corrections=sum(p.corrections for p in passes),
+        quarantined=sum(p.quarantined for p in passes),
+        warnings=warnings,
+        topic=first.topic,
+    )
+
+
+def _setting_of(spec: Spec, path: Path) -> str:
+    return "file/" + hashlib.blake2b(f"{spec.topic}/{path.resolve()}".encode(), digest_size=16).hexdigest()
+
+
+def _setting(workspace: Workspace, name: str) -> str | None:
+    with workspace.database.read() as connection:
+        found = connection.execute(sa.select(settings.c.value).where(settings.c.name == name)).scalar()
+    return None if found is None else str(found)
+
+
+def _keep_setting(workspace: Workspace, name: str, value: str) -> None:
+    with workspace.database.write() as connection:
+        connection.execute(settings.delete().where(settings.c.name == name))
+        connection.execute(settings.insert().values(name=name, value=value))

@@ -1,0 +1,137 @@
+"""The rows that a model is trained and judged on: as they were known at one moment, with the labels known by then."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+
+from modelway.contracts.contract import contract_of
+from modelway.contracts.table import check_table
+from modelway.features.plan import Plan
+from modelway.flow.sources import labels_topic, predictions_topic
+from modelway.records import Sources, TableVersion
+from modelway.spec.model import Files, Spec
+from modelway.workspace import Workspace
+
+LABELS = {"_key": pl.String(), "_label": pl.String(), "_label_arrived": pl.Datetime("us", "UTC")}
+ORDER = ("_arrived", "_partition", "_offset", "_index")
+
+
+@dataclass(frozen=True)
+class Known:
+    """What was known at one moment: `decisions`, one row a key, and `events`, every row and correction, for the windows."""
+
+    decisions: pl.DataFrame
+    events: pl.DataFrame
+    too_young: int
+
+
+def tables_of(workspace: Workspace, spec: Spec) -> tuple[TableVersion, ...]:
+    """The newest versions of the tables that a run of this model reads."""
+    names = (spec.topic, labels_topic(spec), predictions_topic(spec))
+    return tuple(found for name in names if (found := workspace.lake.version(name)) is not None)
+
+
+def known(workspace: Workspace, spec: Spec, sources: Sources) -> Known:
+    """Rows and labels as of `sources`, matured ones as decisions; a row's newest correction is what counts."""
+    events = _with_labels(_rows(workspace, spec, sources), _labels(workspace, spec, sources), spec)
+    decisions = newest(events)
+    born = pl.coalesce(pl.col("_at"), pl.col("_arrived"))
+    wait = spec.data.labels.matured_after if spec.data.labels else None
+    if wait is None:
+        return Known(decisions, events, 0)
+    matured = decisions.filter(born + wait <= sources.as_of)
+    return Known(matured, events, decisions.height - matured.height)
+
+
+def with_features(workspace: Workspace, spec: Spec, plan: Plan, found: Known) -> pl.DataFrame:
+    """The decisions with the columns that enter the graph, each window as of its decision, and `_target`."""
+    return workspace.features.compute(found.decisions, found.events, plan, spec.data.same_instant)
+
+
+def newest(rows: pl.DataFrame) -> pl.DataFrame:
+    """One row a key: the one that arrived last."""
+    return rows.sort(*ORDER).unique("_key", keep="last", maintain_order=True)
+
+
+def served_rows(predictions: pl.DataFrame, spec: Spec) -> pl.DataFrame:
+    """Rows that the server was asked for, in the form of source rows: known since they were asked."""
+    asked = predictions.filter(~pl.col("shadow") & (pl.col("status") == "ok") & pl.col("key").is_not_null())
+    if asked.height == 0:
+        return pl.DataFrame()
+    from modelway.ingest.decode import rows_frame
+
+    inner = rows_frame([json.loads(text) for text in asked["row"].to_list()])
+    place = asked.select("_partition", "_offset", "_index", pl.col("served").alias("_arrived"))
+    raw = place.hstack(inner.get_columns())
+    named = raw.with_columns(asked["key"].alias("_key"), asked["at"].alias("_at"))
+    return check_table(named, contract_of(spec), None).accepted
+
+
+def predictions(
+    workspace: Workspace, spec: Spec, *, since: datetime | None = None, at: TableVersion | None = None
+) -> pl.DataFrame:
+    """The predictions table, shadow answers too; an empty frame when there is none."""
+    table = at or workspace.lake.version(predictions_topic(spec))
+    if table is None:
+        return pl.DataFrame()
+    return workspace.lake.read(table, since=since)
+
+
+def labels(
+    workspace: Workspace, spec: Spec, *, at: TableVersion | None = None, until: datetime | None = None
+) -> pl.DataFrame:
+    """`_key`, `_label`, `_label_arrived`: the newest label of each key that arrived before or at `until`."""
+    table = at or workspace.lake.version(labels_topic(spec))
+    if table is None:
+        return pl.DataFrame(schema=LABELS)
+    rows = workspace.lake.read(table)
+    if until is not None:
+        rows = rows.filter(pl.col("_arrived") <= until)
+    return newest(rows).select("_key", pl.col("label").alias("_label"), pl.col("_arrived").alias("_label_arrived"))
+
+
+def _rows(workspace: Workspace, spec: Spec, sources: Sources) -> pl.DataFrame:
+    table = _named(sources, spec.topic)
+    rows = workspace.lake.read(table).filter(pl.col("_arrived") <= sources.as_of) if table else pl.DataFrame()
+    asked = _named(sources, predictions_topic(spec))
+    if not isinstance(spec.data.source, Files) or asked is None or _named(sources, labels_topic(spec)) is None:
+        return rows
+    served = served_rows(predictions(workspace, spec, at=asked).filter(pl.col("_arrived") <= sources.as_of), spec)
+    if served.height == 0:
+        return rows
+    new = served.join(rows, on="_key", how="anti") if rows.height else served
+    return pl.concat([rows, new], how="diagonal_relaxed")
+
+
+def _labels(workspace: Workspace, spec: Spec, sources: Sources) -> pl.DataFrame:
+    table = _named(sources, labels_topic(spec))
+    return labels(workspace, spec, at=table, until=sources.as_of) if table else pl.DataFrame(schema=LABELS)
+
+
+def _with_labels(rows: pl.DataFrame, known_labels: pl.DataFrame, spec: Spec) -> pl.DataFrame:
+    """`_target` and `_label_arrived`: a label that was sent, else the row's own target, known since the row arrived."""
+    joined = rows.join(known_labels, on="_key", how="left", maintain_order="left")
+    own = pl.lit(None, pl.String)
+    if not spec.data.labels and spec.data.target in rows.columns:
+        own = pl.col(spec.data.target)
+    if known_labels.height == 0:
+        target = own.alias("_target")
+    else:
+        from modelway.training.classes import target_text
+
+        text = (
+            target_text(rows.select(own).to_series())
+            if spec.data.target in rows.columns and not spec.data.labels
+            else None
+        )
+        own_text = pl.lit(None, pl.String) if text is None else pl.lit(text)
+        target = pl.coalesce(pl.col("_label"), own_text).alias("_target")
+    return joined.with_columns(
+        target, pl.coalesce(pl.col("_label_arrived"), pl.col("_arrived")).alias("_label_arrived")
+    ).drop("_label")
+
+
+def _named(sources: Sources, name: str) -> TableVersion | None:
+    return next((table for table in sources.tables if table.table == name), None)

@@ -1,0 +1,227 @@
+"""From data to a registered version: what each step of a run is given, and the record that it makes."""
+
+from typing import Any
+
+import numpy as np
+
+from modelway.contracts.contract import contract_of, to_plain
+from modelway.features.plan import Plan, plan_of
+from modelway.flow import feeding, frames
+from modelway.flow.judging import validated
+from modelway.flow.pins import pin
+from modelway.flow.runs import REFIT, Work, record, spec_bytes
+from modelway.records import (
+    Candidate,
+    Fit,
+    Graph,
+    Manifest,
+    OperatingPoint,
+    Sources,
+    TrainingSet,
+    Validation,
+    Version,
+    dumps,
+    loads,
+)
+from modelway.registry import versions
+from modelway.spec.model import Spec
+
+
+def gather(work: Work) -> Sources:
+    """Bring in what is new, and pin the table versions and the spec that this run is made from."""
+    workspace = work.workspace
+    if work.run.id.endswith(REFIT):
+        return _of_base(work, "ingest")
+    spec = workspace.spec(work.model)
+    feeding.send_files(workspace, spec, work.tell)
+    feeding.ingest(workspace, spec, work.tell)
+    tables = frames.tables_of(workspace, spec)
+    pin(workspace.database, work.run.id, tables)
+    return Sources(workspace.clock.now(), tables, workspace.artifacts.put(spec_bytes(spec)))
+
+
+def prepare(work: Work) -> TrainingSet:
+    """Matured rows with their features become a training set."""
+    from modelway.training.prepare import prepare as stored
+
+    if work.run.id.endswith(REFIT):
+        return _of_base(work, "prepare")
+    workspace, spec, sources = work.workspace, work.spec, work.record("ingest")
+    plan = plan_of(spec)
+    work.tell("features", None)
+    found = frames.known(workspace, spec, sources)
+    frame = frames.with_features(workspace, spec, plan, found)
+    return stored(
+        frame,
+        spec,
+        plan.columns,
+        sources.tables,
+        sources.as_of,
+        workspace.artifacts,
+        audit=audited(spec),
+        too_young=found.too_young,
+    )
+
+
+def train(work: Work) -> Fit:
+    """Fit in a process of its own; a refit repeats code and parameters on all matured rows."""
+    from modelway.compute.port import run as compute
+    from modelway.training.task import FIT, Word, order
+
+    workspace, spec = work.workspace, work.spec
+    fitted = _of_base(work, "train") if work.run.id.endswith(REFIT) else None
+    payload = order(
+        work.record("prepare"),
+        spec,
+        workspace.places.project(work.model),
+        workspace.places.artifacts,
+        fitted,
+        all_rows=True if fitted else None,
+    )
+
+    def heard(word: bytes) -> None:
+        said = loads(Word, word)
+        if said.progress is not None:
+            work.tell("training: search", said.progress.done / max(1, said.progress.of))
+
+    work.tell("training", None)
+    return loads(Fit, compute(workspace.compute, f"{work.run.id}/train", FIT, payload, heard))
+
+
+def export(work: Work) -> Candidate:
+    """The exact graph, proved against the estimator, with its operating point and the profile for drift."""
+    from modelway.export.build import export_estimator
+    from modelway.export.parity import check_parity
+    from modelway.monitoring.profile import profile
+    from modelway.training.fit import load_estimator
+    from modelway.training.frames import read_training_set, to_pandas
+    from modelway.training.predict import scores
+    from modelway.training.split import HOLDOUT, TRAIN
+
+    workspace, spec, made = work.workspace, work.spec, work.record("prepare")
+    estimator = load_estimator(work.record("train").estimator, workspace.artifacts)
+    work.tell("exporting", None)
+    k = max(1, len(made.classes))
+    exported = export_estimator(estimator, made.columns, made.task, classes=len(made.classes) or None)
+    held = read_training_set(made, workspace.artifacts, HOLDOUT)
+    point = operating_point(work, spec, made, scores(estimator, to_pandas(held, made.columns), made.task, k))
+    work.tell("proving parity", None)
+    proof = check_parity(
+        exported.onnx,
+        estimator,
+        made.columns,
+        made.task,
+        to_pandas(held.head(_PARITY_ROWS), made.columns),
+        exactness=exported.exactness,
+        seed=spec.training.seed,
+        threshold=point.threshold,
+        positive=k - 1 if made.task == "binary" else None,
+        classes=len(made.classes) or None,
+        hints=exported.hints,
+    )
+    graph = Graph(workspace.artifacts.put(exported.onnx), made.columns, exported.exactness, proof.parity, proof.refuses)
+    learned = read_training_set(made, workspace.artifacts, TRAIN)
+    learned_scores = scores(estimator, to_pandas(learned, made.columns), made.task, k)
+    reference = workspace.artifacts.put(profile(learned, made.columns, learned_scores, made.classes))
+    return Candidate(graph, point, reference)
+
+
+_PARITY_ROWS = 5_000
+
+
+def operating_point(work: Work, spec: Spec, made: TrainingSet, scored: np.ndarray) -> OperatingPoint:
+    """Chosen on the holdout; a refitted version keeps the point of the one that was proved."""
+    from modelway.training.frames import codes, read_audit, read_training_set
+    from modelway.training.split import HOLDOUT
+    from modelway.validation.operating_point import choose
+
+    if work.run.id.endswith(REFIT):
+        base: Candidate = _of_base(work, "export")
+        return base.operating_point
+    held = read_training_set(made, work.workspace.artifacts, HOLDOUT)
+    audit = held.select("_key").join(
+        read_audit(made, work.workspace.artifacts), on="_key", how="left", maintain_order="left"
+    )
+    return choose(spec.decision, codes(held["_target"], made.classes), scored, made.classes, audit)
+
+
+def validate(work: Work) -> Validation:
+    """All gates on the holdout, against the baseline and, on rows new to both, against the champion."""
+    work.tell("validating", None)
+    if work.run.id.endswith(REFIT):
+        return _of_base(work, "validate")
+    return validated(work)
+
+
+def register(work: Work) -> Version:
+    """The manifest becomes a version, accepted or refused; both are kept."""
+    workspace = work.workspace
+    validation: Validation = work.record("validate")
+    digest = workspace.artifacts.put(dumps(manifest_of(work)))
+    return versions.register(
+        workspace.database, work.model, work.run.id, digest, validation, workspace.clock.now(), work.lease
+    )
+
+
+def manifest_of(work: Work) -> Manifest:
+    """Everything that is served, released and rolled back as one."""
+    spec, made, candidate = work.spec, work.record("prepare"), work.record("export")
+    plan: Plan = plan_of(spec)
+    return Manifest(
+        model=spec.model,
+        task=spec.task,
+        graph=candidate.graph.graph,
+        columns=made.columns,
+        classes=made.classes,
+        exactness=candidate.graph.exactness,
+        contract=to_plain(contract_of(spec)),
+        features=plan.to_plain(),
+        operating_point=candidate.operating_point,
+        key=spec.data.key or "",
+        event_time=spec.data.event_time or "",
+        entities=spec.data.entities,
+        spec=work.record("ingest").spec,
+        reference=candidate.reference,
+        refuses=candidate.graph.refuses,
+    )
+
+
+def tell_tracking(work: Work) -> str:
+    """Tell the tracking server what the run did; every call may be repeated. Returns the tracking run."""
+    from modelway.training import journal
+
+    workspace, tracking = work.workspace, work.workspace.tracking
+    version: Version = work.record("register")
+    made, fitted = work.record("prepare"), work.record("train")
+    tracked = journal.begin(tracking, work.model, work.run.id, work.run.trigger, work.run.created)
+    journal.tell_training(tracking, tracked, made, fitted, workspace.artifacts)
+    journal.tell_validation(tracking, tracked, version.validation, manifest_of(work))
+    for name, figure in journal.holdout_figures(made, fitted, workspace.artifacts).items():
+        tracking.file(tracked, f"plots/{name}", figure)
+    tracking.register(
+        work.model, version.number, tracked, {"modelway.digest": version.digest, "modelway.run": work.run.id}
+    )
+    tracking.finish(tracked, workspace.clock.now())
+    return tracked
+
+
+def audited(spec: Spec) -> list[str]:
+    """Columns that are kept beside the training set: protected ones, and the amounts that costs refer to."""
+    cost = spec.decision.cost
+    amounts = [c for c in (cost.false_positive, cost.false_negative) if isinstance(c, str)]
+    groups = [gate.by for gate in spec.gates if gate.by]
+    return list(dict.fromkeys([*spec.data.protected, *groups, *amounts, *spec.data.entities]))
+
+
+def _of_base(work: Work, name: str) -> Any:
+    return record(work.workspace, work.run.id.removesuffix(REFIT), name)
+
+
+DO = {
+    "ingest": gather,
+    "prepare": prepare,
+    "train": train,
+    "export": export,
+    "validate": validate,
+    "register": register,
+}

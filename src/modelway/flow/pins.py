@@ -1,0 +1,31 @@
+"""Table versions that a run used: they outlive compaction and vacuum, so that every version can be made again."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from modelway.records import TableVersion
+from modelway.state.database import Database
+from modelway.state.schema import pins
+from modelway.workspace import Workspace
+
+
+def pin(database: Database, run: str, tables: Sequence[TableVersion]) -> None:
+    """Pin the versions for a run; pinned twice is pinned once."""
+    with database.write() as connection:
+        for table in tables:
+            same = sa.and_(pins.c.lake_table == table.table, pins.c.version == table.version, pins.c.run == run)
+            if connection.execute(sa.select(pins.c.run).where(same)).first() is None:
+                connection.execute(pins.insert().values(lake_table=table.table, version=table.version, run=run))
+
+
+def pinned(database: Database, table: str) -> set[int]:
+    """The pinned versions of a table."""
+    with database.read() as connection:
+        return set(connection.execute(sa.select(pins.c.version).where(pins.c.lake_table == table)).scalars())
+
+
+def maintain(workspace: Workspace, *, retain_hours: float = 168) -> dict[str, dict[str, int]]:
+    """Compact and vacuum every table; pinned versions stay readable. Returns counts by table."""
+    lake = workspace.lake
+    return {t: lake.maintain(t, pinned(workspace.database, t), retain_hours=retain_hours) for t in lake.tables()}

@@ -1,0 +1,98 @@
+"""What a person is told: about a run, about a workspace, about the margins that gates use."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from modelway.records import Alert, TrainingSet, Version
+from modelway.registry import versions
+from modelway.rollout import store
+from modelway.spec.model import Spec
+from modelway.state import champions, freezes, runs
+from modelway.state.schema import alerts, steps
+from modelway.workspace import Workspace
+
+
+def run_report(workspace: Workspace, run: str) -> dict[str, Any]:
+    """A run with its steps, their records and seconds, and the version that it made."""
+    found = runs.get(workspace.database, run)
+    with workspace.database.read() as connection:
+        rows = connection.execute(sa.select(steps).where(steps.c.run == run)).all()
+    version = versions.of_run(workspace.database, run)
+    return {
+        "run": found,
+        "version": version,
+        "steps": {row.name: {"seconds": row.seconds, "record": json.loads(row.record)} for row in rows},
+    }
+
+
+def status(workspace: Workspace) -> dict[str, Any]:
+    """By model: who serves, what is being released, the last run, open alerts; and whether server and loop live."""
+    return {
+        "server": server_address(workspace),
+        "models": {model: model_status(workspace, model) for model in workspace.models()},
+    }
+
+
+def model_status(workspace: Workspace, model: str) -> dict[str, Any]:
+    """What stands for one model now."""
+    database = workspace.database
+    with database.read() as connection:
+        champion = champions.champion(connection, model)
+    latest, last = store.latest(database, model), runs.recent(database, model, 1)
+    return {
+        "champion": champion,
+        "versions": len(versions.all_versions(database, model)),
+        "release": latest,
+        "run": last[0] if last else None,
+        "frozen": freezes.frozen(database, model),
+        "alerts": open_alerts(workspace, model),
+    }
+
+
+def open_alerts(workspace: Workspace, model: str) -> list[Alert]:
+    """Alerts whose cause is not over."""
+    with workspace.database.read() as connection:
+        asked = sa.select(alerts).where(alerts.c.model == model, alerts.c.closed.is_(None)).order_by(alerts.c.id)
+        rows = connection.execute(asked).all()
+    return [Alert(row.model, row.cause, row.severity, row.text, row.opened, row.closed) for row in rows]
+
+
+def server_address(workspace: Workspace) -> str | None:
+    """Where the running server answers; None when none runs."""
+    try:
+        found = json.loads(workspace.places.server.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return str(found["url"]) if alive(found) else None
+
+
+def alive(server: Mapping[str, Any]) -> bool:
+    """Whether the process that wrote `server.json` still lives."""
+    import os
+
+    try:
+        os.kill(int(server["pid"]), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def explain_margins(workspace: Workspace, spec: Spec) -> list[str]:
+    """The power calculation behind the margins, from the newest version's holdout; before there is one, how to get it."""
+    from modelway.validation.margins import margins
+
+    made = newest_training_set(workspace, spec.model)
+    return margins(spec, made.holdout_rows if made else None)
+
+
+def newest_training_set(workspace: Workspace, model: str) -> TrainingSet | None:
+    """Of the newest registered version."""
+    from modelway.flow.runs import record
+
+    registered: tuple[Version, ...] = tuple(versions.all_versions(workspace.database, model))
+    return record(workspace, registered[-1].run, "prepare") if registered else None

@@ -1,0 +1,1 @@
+"""Event log → contract → lake and quarantine, exactly once. Read `batch.py` first."""

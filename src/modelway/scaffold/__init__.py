@@ -1,0 +1,1 @@
+"""From a data file to a model project: `new.py` writes what `look.py` found."""

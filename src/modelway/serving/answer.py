@@ -1,0 +1,115 @@
+"""Rows become answers: contract → features → what the model refuses → graph → operating point.
+
+A row that cannot be answered gets a reason and no numbers, and does not fail the others.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from modelway.records import Manifest
+from modelway.serving.protocol import as_text
+from modelway.serving.servable import OWN_KEY, Row, Servable
+
+Status = Literal["ok", "refused", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One row with what became of it; `scores` and `prediction` are there only when `status` is "ok"."""
+
+    row: Row
+    key: str
+    at: datetime
+    status: Status
+    reason: str = ""
+    scores: tuple[float, ...] = ()
+    prediction: str | float | None = None
+
+
+def answer_rows(servable: Servable, request: str, rows: Sequence[Row], served: datetime) -> list[Answer]:
+    """The answers of one version, in the order of the rows; `served` is the clock's time, and the event time of rows without one.
+
+    Raises EngineError when the graph or the online values fail.
+    """
+    judged = [_judge(servable, f"{request}/{index}", row, served) for index, row in enumerate(rows)]
+    taken = [one for one in judged if not one.reason]
+    scored = iter(servable.run([one.numbers for one in taken], [one.words for one in taken]) if taken else [])
+    decide = decision_of(servable.manifest)
+    return [_refused(one) if one.reason else _answered(one, next(scored), decide) for one in judged]
+
+
+def failed_rows(servable: Servable, request: str, rows: Sequence[Row], served: datetime, reason: str) -> list[Answer]:
+    """What is logged of a request that a version could not answer at all."""
+    manifest = servable.manifest
+    named = ((row, key_of(manifest, row) or f"{request}/{index}") for index, row in enumerate(rows))
+    return [Answer(row, key, moment_of(manifest, row, served) or served, "error", reason) for row, key in named]
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    row: Row
+    key: str
+    at: datetime
+    reason: str
+    numbers: Sequence[float] = ()
+    words: Sequence[str] = ()
+
+
+def _judge(servable: Servable, name: str, row: Row, served: datetime) -> _Judged:
+    manifest = servable.manifest
+    key, at = key_of(manifest, row) or name, moment_of(manifest, row, served)
+    if at is None:
+        given = row[manifest.event_time]
+        return _Judged(
+            row, key, served, f"{manifest.event_time}: {given!r} is no time in ISO 8601, such as 2026-01-31T12:00:00Z"
+        )
+    typed, reasons = servable.check(row)
+    if reasons:
+        return _Judged(row, key, at, "; ".join(reasons))
+    numbers, words = servable.features({**row, **typed}, key, at, served)
+    return _Judged(row, key, at, servable.refusal(numbers, words), numbers, words)
+
+
+def _refused(one: _Judged) -> Answer:
+    return Answer(one.row, one.key, one.at, "refused", one.reason)
+
+
+def _answered(one: _Judged, scores: list[float], decide: Callable[[Sequence[float]], str | float]) -> Answer:
+    if not all(map(math.isfinite, scores)):
+        return Answer(one.row, one.key, one.at, "error", "the model's graph gave no finite number for this row")
+    return Answer(one.row, one.key, one.at, "ok", "", tuple(scores), decide(scores))
+
+
+def decision_of(manifest: Manifest) -> Callable[[Sequence[float]], str | float]:
+    """The operating point as a function of one row's scores."""
+    classes, point = manifest.classes, manifest.operating_point
+    if not classes:
+        return lambda scores: scores[0]
+    if point.threshold is None:
+        return lambda scores: classes[max(range(len(scores)), key=scores.__getitem__)]
+    place = classes.index(point.positive) if point.positive in classes else len(classes) - 1
+    threshold, positive, negative = point.threshold, classes[place], classes[1 - place]
+    return lambda scores: positive if scores[place] >= threshold else negative
+
+
+def key_of(manifest: Manifest, row: Row) -> str:
+    """The row's key as text; "" when it has none."""
+    given = row.get(manifest.key or OWN_KEY)
+    return "" if given is None else as_text(given).strip()
+
+
+def moment_of(manifest: Manifest, row: Row, served: datetime) -> datetime | None:
+    """When it happened, in UTC: `served` when nothing is said of it, None when what is said cannot be read."""
+    given: Any = row.get(manifest.event_time) if manifest.event_time else None
+    if given is None or given == "":
+        return served
+    if not isinstance(given, str):
+        return None
+    try:
+        at = datetime.fromisoformat(given.strip())
+        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None

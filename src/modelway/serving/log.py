@@ -1,0 +1,99 @@
+"""Prediction events: in the kernel's hands before the answer is sent, fsynced in groups."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+import orjson
+
+from modelway import faults
+from modelway.errors import ModelwayError
+from modelway.events.log import NewEvent
+from modelway.serving.answer import Answer
+from modelway.serving.servable import Servable
+
+Publish = Callable[[str, Sequence[NewEvent]], object]
+"""Topic, events: when it returns, they survive a kill of this process; raises EventLogError, DiskFullError."""
+_log = logging.getLogger("modelway.serving")
+
+
+def prediction_topic(model: str) -> str:
+    return f"{model}_predictions"
+
+
+def prediction_events(
+    servable: Servable,
+    request: str,
+    answers: Sequence[Answer],
+    *,
+    served: datetime,
+    ms: float,
+    upto: Mapping[str, int],
+    shadow: bool = False,
+) -> list[NewEvent]:
+    """One event a row, known by request, row and version; `ms` is the request's latency in wall time."""
+    common = {
+        "request": request,
+        "served": served,
+        "version": servable.number,
+        "digest": servable.digest,
+        "shadow": shadow,
+        "upto": upto,
+        "ms": round(ms, 4),
+    }
+    return [
+        NewEvent(
+            f"{request}/{index}/{servable.number}",
+            orjson.dumps(
+                {
+                    **common,
+                    "index": index,
+                    "key": answer.key,
+                    "at": answer.at,
+                    "status": answer.status,
+                    "reason": answer.reason,
+                    "row": answer.row,
+                    "scores": answer.scores,
+                    "prediction": answer.prediction,
+                }
+            ),
+        )
+        for index, answer in enumerate(answers)
+    ]
+
+
+class PredictionLog:
+    """Writes events without fsync, and fsyncs what was written every so often."""
+
+    def __init__(self, publish: Publish, flush: Callable[[], None]) -> None:
+        self._publish = publish
+        self._flush = flush
+        self._dirty = False
+
+    def write(self, model: str, events: Sequence[NewEvent]) -> None:
+        """Hand the events to the kernel; raises what the log raises."""
+        if not events:
+            return
+        faults.point("serving.before-log")
+        self._publish(prediction_topic(model), events)
+        self._dirty = True
+        faults.point("serving.after-log")
+
+    def flush(self) -> None:
+        """Make all that was written survive a power cut; does nothing when all does."""
+        if not self._dirty:
+            return
+        self._dirty = False
+        try:
+            self._flush()
+        except ModelwayError as error:
+            self._dirty = True
+            _log.error("predictions are not fsynced: %s", error.problem)
+
+    async def keep_flushing(self, every_ms: float) -> None:
+        """For ever, off the event loop."""
+        while True:
+            await asyncio.sleep(every_ms / 1000)
+            if self._dirty:
+                await asyncio.to_thread(self.flush)

@@ -1,0 +1,277 @@
+"""The Open Inference Protocol, V2, as bytes: requests and answers, both ways; pure.
+
+One tensor a raw column, of shape [N] or [N, 1], all with the same N; `null` is a missing value. Every refusal names the
+input, the index, what was expected and what was found.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from modelway.errors import DataError
+
+LONGEST_ID = 200
+_INTEGERS = {
+    **{f"INT{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)},
+    **{f"UINT{bits}": (0, 2**bits - 1) for bits in (8, 16, 32, 64)},
+}
+_FLOATS = ("FP64", "FP32", "FP16")
+DATATYPES = (*_FLOATS, *_INTEGERS, "BOOL", "BYTES")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request whose tensors are not yet read: which of them matter depends on the version that will answer."""
+
+    id: str
+    routing_key: str
+    tensors: Mapping[str, Mapping[str, Any]]
+    outputs: tuple[str, ...] | None
+
+    def first(self, name: str) -> Any:
+        """The first row's value of a column, unchecked; None when there is none."""
+        data = self.tensors.get(name, {}).get("data")
+        while isinstance(data, list) and data:
+            data = data[0]
+        return None if isinstance(data, list | dict) else data
+
+
+def parse_request(body: bytes) -> Asked:
+    """The request in its frame; raises DataError for what is no request at all."""
+    try:
+        given = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise DataError(f"the body is not JSON: {error}", _JSON_FIX) from error
+    if not isinstance(given, dict):
+        raise DataError(f"the body is {_kind(given)}, expected an object", _EXAMPLE)
+    parameters = given.get("parameters")
+    if parameters is not None and not isinstance(parameters, dict):
+        raise DataError(
+            f"parameters: {_kind(parameters)}, expected an object", 'write {"parameters": {}}, or leave it out'
+        )
+    routing = (parameters or {}).get("routing_key")
+    if routing is not None and not isinstance(routing, str | int):
+        raise DataError(f"parameters.routing_key: {_kind(routing)}, expected text", "send a text that names the caller")
+    return Asked(
+        id=_id(given.get("id")),
+        routing_key="" if routing is None else str(routing),
+        tensors=_tensors(given.get("inputs")),
+        outputs=_outputs(given.get("outputs")),
+    )
+
+
+def read_rows(asked: Asked, required: Sequence[str], optional: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """The rows, with the columns that are wanted; others are kept out unread. Raises DataError naming input and index."""
+    columns: dict[str, list[Any]] = {}
+    for name in required:
+        if name not in asked.tensors:
+            raise DataError(
+                f"input {name!r} is missing ({_listed('given', asked.tensors)})", _missing_fix(name, required)
+            )
+        columns[name] = _column(name, asked.tensors[name])
+    for name in optional:
+        if name in asked.tensors:
+            columns[name] = _column(name, asked.tensors[name])
+    if not columns:
+        raise DataError("inputs: none of them is known", f"send the inputs {', '.join(optional)}")
+    first, *others = columns
+    count = len(columns[first])
+    for name in others:
+        if len(columns[name]) != count:
+            raise DataError(
+                f"input {name!r} has {len(columns[name])} rows, but {first!r} has {count}",
+                "send all inputs with as many rows",
+            )
+    names = tuple(columns)
+    return [dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def format_request(
+    columns: Mapping[str, Sequence[Any]],
+    *,
+    id: str = "",  # noqa: A002 - the protocol's own word
+    routing_key: str = "",
+    outputs: Sequence[str] | None = None,
+) -> bytes:
+    """A request for columns of equal length; a value that is none of None, bool, int, float and str goes as its text."""
+    made: dict[str, Any] = {"inputs": [_tensor(name, values) for name, values in columns.items()]}
+    if id:
+        made["id"] = id
+    if routing_key:
+        made["parameters"] = {"routing_key": routing_key}
+    if outputs is not None:
+        made["outputs"] = [{"name": name} for name in outputs]
+    return orjson.dumps(made)
+
+
+def _id(given: Any) -> str:
+    if given is None:
+        return ""
+    if not isinstance(given, str):
+        raise DataError(f"id: {_kind(given)}, expected text", 'write for example "id": "42"')
+    if len(given) > LONGEST_ID:
+        raise DataError(f"id: {len(given)} characters", f"use at most {LONGEST_ID}")
+    return given
+
+
+def _tensors(given: Any) -> dict[str, Mapping[str, Any]]:
+    if not isinstance(given, list):
+        found = "missing" if given is None else f"{_kind(given)}, expected a list"
+        raise DataError(f"inputs: {found}", _EXAMPLE)
+    tensors: dict[str, Mapping[str, Any]] = {}
+    for place, tensor in enumerate(given):
+        if not isinstance(tensor, dict):
+            raise DataError(f"inputs[{place}]: {_kind(tensor)}, expected an object", _EXAMPLE)
+        name = tensor.get("name")
+        if not isinstance(name, str):
+            raise DataError(f"inputs[{place}].name: {_kind(name)}, expected text", _EXAMPLE)
+        if name in tensors:
+            raise DataError(f"inputs[{place}]: {name!r} is given twice", "send each input once")
+        tensors[name] = tensor
+    return tensors
+
+
+def _outputs(given: Any) -> tuple[str, ...] | None:
+    if given is None:
+        return None
+    if not isinstance(given, list):
+        raise DataError(
+            f"outputs: {_kind(given)}, expected a list", 'write for example "outputs": [{"name": "prediction"}]'
+        )
+    for place, output in enumerate(given):
+        if not isinstance(output, dict) or not isinstance(output.get("name"), str):
+            raise DataError(
+                f"outputs[{place}]: expected an object with a name", 'write for example {"name": "prediction"}'
+            )
+    return tuple(output["name"] for output in given) or None
+
+
+def _column(name: str, tensor: Mapping[str, Any]) -> list[Any]:
+    datatype = tensor.get("datatype")
+    if not isinstance(datatype, str) or datatype not in _READ:
+        found = repr(datatype) if isinstance(datatype, str) else _kind(datatype)
+        raise DataError(f"input {name!r}: datatype is {found}", f"use one of {', '.join(DATATYPES)}")
+    if isinstance(tensor.get("parameters"), dict) and "binary_data_size" in tensor["parameters"]:
+        raise DataError(f"input {name!r}: binary tensor data is not supported", 'send the values as JSON in "data"')
+    data = _flat(name, tensor, _rows(name, tensor.get("shape")))
+    proper, expected = _READ[datatype]
+    for index, value in enumerate(data):
+        if value is not None and not proper(value):
+            raise DataError(
+                f"input {name!r}, index {index}: expected {expected} ({datatype}), found {_shown(value)}",
+                "send values of the tensor's datatype, null where one is missing; text is BYTES",
+            )
+    return [None if value is None else int(value) for value in data] if datatype in _INTEGERS else data
+
+
+def _rows(name: str, shape: Any) -> tuple[int, bool]:
+    """How many rows, and whether each is a list of one."""
+    good = isinstance(shape, list) and all(type(n) is int and n >= 0 for n in shape)
+    if not good or len(shape) not in (1, 2) or (len(shape) == 2 and shape[1] != 1):
+        raise DataError(f"input {name!r}: shape is {_shown(shape)}", "one tensor is one column: use [N] or [N, 1]")
+    return shape[0], len(shape) == 2
+
+
+def _flat(name: str, tensor: Mapping[str, Any], rows: tuple[int, bool]) -> list[Any]:
+    data, (count, nested) = tensor.get("data"), rows
+    if not isinstance(data, list):
+        raise DataError(f"input {name!r}: data is {_kind(data)}, expected a list", f"send a list of {count} values")
+    if nested and data and all(isinstance(value, list) and len(value) == 1 for value in data):
+        data = [value[0] for value in data]
+    if len(data) != count:
+        raise DataError(f"input {name!r}: shape says {count} rows, data holds {len(data)}", "make shape and data agree")
+    return data
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, float | int) and not isinstance(value, bool)
+
+
+def _whole(low: int, high: int) -> Callable[[Any], bool]:
+    def proper(value: Any) -> bool:
+        return _is_number(value) and value == (whole := int(value)) and low <= whole <= high and _exact(value)
+
+    return proper
+
+
+def _exact(value: float) -> bool:
+    """Whole numbers beyond 2**53 that came as floating point are no longer what the sender wrote."""
+    return isinstance(value, int) or abs(value) <= 2**53
+
+
+_READ: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    **dict.fromkeys(_FLOATS, (_is_number, "a number")),
+    **{name: (_whole(*span), f"a whole number from {span[0]} to {span[1]}") for name, span in _INTEGERS.items()},
+    "BOOL": (_is_bool, "true or false"),
+    "BYTES": (_is_text, "text"),
+}
+
+
+def _tensor(name: str, values: Sequence[Any]) -> dict[str, Any]:
+    datatype = datatype_of(values)
+    data = [None if v is None else as_text(v) for v in values] if datatype == "BYTES" else list(values)
+    return {"name": name, "datatype": datatype, "shape": [len(data)], "data": data}
+
+
+def datatype_of(values: Sequence[Any]) -> str:
+    """The narrowest datatype that loses nothing; text for what JSON cannot carry as a number."""
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {bool}:
+        return "BOOL"
+    if kinds == {int} and all(v is None or -(2**63) <= v < 2**63 for v in values):
+        return "INT64"
+    if kinds == {float} and all(v is None or abs(v) <= _LARGEST for v in values):
+        return "FP64"
+    return "BYTES"
+
+
+_LARGEST = 1.7976931348623157e308
+
+
+def as_text(value: Any) -> str:
+    """A value as text: times as ISO 8601, booleans as JSON writes them, whole numbers without a fraction."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return str(int(value))
+    return str(value.isoformat()) if hasattr(value, "isoformat") else str(value)
+
+
+def _kind(value: Any) -> str:
+    return {
+        type(None): "missing",
+        bool: "a boolean",
+        int: "a number",
+        float: "a number",
+        str: "text",
+        list: "a list",
+    }.get(type(value), "an object")
+
+
+def _shown(value: Any) -> str:
+    text = orjson.dumps(value).decode()
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _listed(what: str, names: Mapping[str, Any]) -> str:
+    return f"{what}: {', '.join(list(names)[:20]) or 'none'}{', …' if len(names) > 20 else ''}"
+
+
+def _missing_fix(name: str, required: Sequence[str]) -> str:
+    return f"send {name!r}, with null where a value is missing; needed are {', '.join(required)}"
+
+
+_EXAMPLE = 'write {"inputs": [{"name": "amount", "datatype": "FP64", "shape": [1], "data": [12.5]}]}'
+_JSON_FIX = "send JSON in UTF-8; JSON knows no NaN and no Infinity: write null for a missing value"

@@ -1,0 +1,39 @@
+"""Rows at which the Python model would raise are refused, by the manifest's `refuses` (its structure: `export/refusals.py`)."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from modelway.records import Column
+
+Refusal = Callable[[Sequence[float], Sequence[str]], str]
+"""Numbers and words of one row → why the model cannot answer it, or ""."""
+
+
+def compile_refusal(refuses: Mapping[str, Any], columns: Sequence[Column]) -> Refusal:
+    """One function of a row; the first rule that holds gives the reason."""
+    numbers = {name: place for place, name in enumerate(c.name for c in columns if c.kind == "number")}
+    words = {name: place for place, name in enumerate(c.name for c in columns if c.kind == "word")}
+    missing = [(numbers[name], name) for name in refuses.get("missing", ())]
+    infinite = [(numbers[name], name) for name in refuses.get("infinite", ())]
+    beyond = [(numbers[name], name, float(limit)) for name, limit in refuses.get("beyond", {}).items()]
+    unseen = [(words[name], name, frozenset(known)) for name, known in refuses.get("unseen", {}).items()]
+    if not (missing or infinite or beyond or unseen):
+        return lambda numbers, words: ""
+
+    def refusal(row: Sequence[float], texts: Sequence[str]) -> str:
+        for place, name in missing:
+            if row[place] != row[place]:
+                return f"{name}: missing, and the model cannot do without it"
+        for place, name in infinite:
+            if math.isinf(row[place]):
+                return f"{name}: infinite, and the model takes finite numbers only"
+        for place, name, limit in beyond:
+            if abs(row[place]) > limit:
+                return f"{name}: {row[place]:g} is beyond ±{limit:g}, which the model can compute with"
+        for place, name, known in unseen:
+            if texts[place] not in known:
+                return f"{name}: {texts[place]!r} is none of the {len(known)} values that the model knows"
+        return ""
+
+    return refusal

@@ -1,0 +1,120 @@
+"""Answers in the protocol's form, both ways; pure.
+
+Outputs: `prediction` (BYTES: the class at the operating point; FP64: the value of a regression), `probability_<class>` (FP64) and
+`reason` (BYTES; why a row was refused, else ""). A refused row's numbers are null.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from modelway.errors import DataError, ModelwayError
+from modelway.records import Manifest
+from modelway.serving.answer import Answer
+from modelway.serving.servable import Servable
+
+PREDICTION, REASON, PROBABILITY = "prediction", "reason", "probability_"
+_DATATYPES = {"float": "FP64", "int": "INT64", "bool": "BOOL"}
+_FIX = "\n  fix: "
+
+
+def output_names(manifest: Manifest) -> tuple[str, ...]:
+    return (PREDICTION, *(PROBABILITY + name for name in manifest.classes), REASON)
+
+
+def chosen_outputs(manifest: Manifest, wanted: Sequence[str] | None) -> tuple[str, ...]:
+    """The outputs to send; raises DataError for one that the model does not have."""
+    known = output_names(manifest)
+    for name in wanted or ():
+        if name not in known:
+            raise DataError(f"output {name!r} is unknown", f"ask for some of {', '.join(known)}")
+    return known if wanted is None else tuple(wanted)
+
+
+def format_answers(
+    servable: Servable, request: str, answers: Sequence[Answer], upto: Mapping[str, int], outputs: Sequence[str]
+) -> bytes:
+    """The response to an inference request."""
+    manifest = servable.manifest
+    return orjson.dumps(
+        {
+            "model_name": manifest.model,
+            "model_version": str(servable.number),
+            "id": request,
+            "parameters": {"digest": servable.digest, "upto": upto},
+            "outputs": [_output(manifest, name, answers) for name in outputs],
+        }
+    )
+
+
+def _output(manifest: Manifest, name: str, answers: Sequence[Answer]) -> dict[str, Any]:
+    datatype, data = "BYTES", []
+    if name == REASON:
+        data = [a.reason for a in answers]
+    elif name == PREDICTION:
+        datatype, data = ("BYTES" if manifest.classes else "FP64"), [a.prediction for a in answers]
+    else:
+        place = manifest.classes.index(name.removeprefix(PROBABILITY))
+        datatype, data = "FP64", [a.scores[place] if a.scores else None for a in answers]
+    return {"name": name, "datatype": datatype, "shape": [len(data)], "data": data}
+
+
+def parse_answers(body: bytes) -> list[dict[str, Any]]:
+    """One dict a row: prediction, probabilities (by class), reason, version; None where the reply does not say."""
+    reply = orjson.loads(body)
+    version = int(reply["model_version"])
+    columns = {output["name"]: output["data"] for output in reply["outputs"]}
+    classes = [name.removeprefix(PROBABILITY) for name in columns if name.startswith(PROBABILITY)]
+    count = max((len(data) for data in columns.values()), default=0)
+    return [
+        {
+            PREDICTION: columns[PREDICTION][row] if PREDICTION in columns else None,
+            "probabilities": {name: columns[PROBABILITY + name][row] for name in classes},
+            REASON: columns[REASON][row] if REASON in columns else None,
+            "version": version,
+        }
+        for row in range(count)
+    ]
+
+
+def format_error(error: ModelwayError) -> bytes:
+    """The protocol's error form, the fix in the same text."""
+    return orjson.dumps({"error": str(error)})
+
+
+def parse_error(body: bytes) -> tuple[str, str]:
+    """Problem and fix of an error reply; what is no such reply is the problem as it stands."""
+    try:
+        text = orjson.loads(body)["error"]
+    except (orjson.JSONDecodeError, KeyError, TypeError, IndexError):
+        text = body.decode("utf-8", "replace")[:500]
+    problem, _, fix = str(text).partition(_FIX)
+    return problem, fix
+
+
+def format_metadata(servable: Servable, versions: Sequence[int]) -> bytes:
+    """The model's inputs and outputs, as clients discover them."""
+    manifest = servable.manifest
+    inputs = [
+        {
+            "name": i.name,
+            "datatype": _DATATYPES.get(i.type, "BYTES"),
+            "shape": [-1],
+            "parameters": {"type": i.type, "optional": not i.required},
+        }
+        for i in servable.inputs
+    ]
+    outputs = [
+        {"name": n, "datatype": _output(manifest, n, ())["datatype"], "shape": [-1]} for n in output_names(manifest)
+    ]
+    return orjson.dumps(
+        {
+            "name": manifest.model,
+            "versions": [str(number) for number in versions],
+            "platform": "onnxruntime_onnx",
+            "inputs": inputs,
+            "outputs": outputs,
+            "parameters": {"version": str(servable.number), "digest": servable.digest},
+        }
+    )

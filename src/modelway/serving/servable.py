@@ -1,0 +1,106 @@
+"""One version in memory, ready to answer: its manifest, and the plain callables that the workspace compiled for it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from modelway.records import Manifest
+from modelway.serving.onnxruntime import Run, open_session
+from modelway.serving.refusals import Refusal, compile_refusal
+
+Row = Mapping[str, Any]
+Check = Callable[[Row], tuple[dict[str, Any], list[str]]]
+"""A raw row → the typed row, and why it must be refused ([]: it is accepted)."""
+Features = Callable[[Row, str, datetime, datetime], tuple[Sequence[float], Sequence[str]]]
+"""(typed row, key, event time, what had arrived by then counts) → numbers and words in the order of the manifest's columns."""
+Upto = Callable[[], Mapping[int, int]]
+"""The log position by partition up to which online values were built; {} for a model without windows."""
+OWN_KEY = "_key"
+"""The input under which a client may name a row of a model without a key column."""
+
+
+@dataclass(frozen=True, slots=True)
+class Servable:
+    """A loaded version; never changed, and may be asked by several threads at once."""
+
+    manifest: Manifest
+    digest: str
+    number: int
+    inputs: tuple["Input", ...]
+    run: Run
+    check: Check
+    features: Features
+    refusal: Refusal
+    upto: Upto
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        return tuple(i.name for i in self.inputs if i.required)
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        return tuple(i.name for i in self.inputs if not i.required)
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A raw column that a client sends, with its type in the contract."""
+
+    name: str
+    type: str
+    required: bool = True
+
+
+def nowhere() -> Mapping[int, int]:
+    """The position of a model without online values."""
+    return {}
+
+
+def open_servable(
+    manifest: Manifest,
+    digest: str,
+    number: int,
+    graph: bytes,
+    *,
+    check: Check,
+    features: Features,
+    upto: Upto = nowhere,
+) -> Servable:
+    """Load a version's graph. `check` is compiled from the contract of `checked_columns` alone: no client sends the target.
+
+    Raises EngineError when the graph cannot be loaded.
+    """
+    return Servable(
+        manifest=manifest,
+        digest=digest,
+        number=number,
+        inputs=inputs_of(manifest),
+        run=open_session(graph, f"{manifest.model}@{number}"),
+        check=check,
+        features=features,
+        refusal=compile_refusal(manifest.refuses, manifest.columns),
+        upto=upto,
+    )
+
+
+def checked_columns(manifest: Manifest) -> tuple[str, ...]:
+    """The raw columns that every request must bring, and that the contract judges."""
+    return tuple(i.name for i in inputs_of(manifest) if i.required)
+
+
+def inputs_of(manifest: Manifest) -> tuple[Input, ...]:
+    """The raw columns of the features plan, then the optional ones: key, event time, entities."""
+    planned = manifest.features.get("inputs")
+    needed = [Input(i["name"], i["type"]) for i in planned] if planned is not None else _of_columns(manifest)
+    names = {i.name for i in needed}
+    optional = {
+        manifest.key or OWN_KEY: "string",
+        manifest.event_time: "datetime",
+        **dict.fromkeys(manifest.entities, "string"),
+    }
+    return (*needed, *(Input(name, kind, False) for name, kind in optional.items() if name and name not in names))
+
+
+def _of_columns(manifest: Manifest) -> list[Input]:
+    return [Input(c.name, "string" if c.kind == "word" else "float") for c in manifest.columns]
