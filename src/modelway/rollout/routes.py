@@ -1,0 +1,27 @@
+"""A release as shares of the requests; pure."""
+
+from collections.abc import Mapping
+
+from modelway.records import Release, Route
+
+
+def route_for(model: str, release: Release | None, champion: int | None, digests: Mapping[int, str]) -> Route | None:
+    """The route that the newest release and the champion ask for; None where nothing can answer yet.
+
+    `digests`: manifest by version number. While a challenger answers some requests, `shadow` still names it: whichever of
+    the two did not answer a request answers it in shadow, so that pairs go on at any weight.
+    """
+    if champion is None:
+        return None
+    shares, shadow = {champion: 1.0}, None
+    if release is not None and release.version != champion and release.state in ("shadow", "canary"):
+        shadow = release.version
+        if release.state == "canary":
+            shares = {champion: 1.0 - release.weight, shadow: release.weight}
+    named = {champion, *shares, *([] if shadow is None else [shadow])}
+    return Route(
+        model,
+        {str(version): share for version, share in sorted(shares.items())},
+        {str(version): digests[version] for version in sorted(named)},
+        shadow,
+    )

@@ -1,0 +1,247 @@
+"""Where each release stands: the control database, with a ledger entry in the transaction of each change."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from modelway import faults
+from modelway.errors import RefusedError, StateError
+from modelway.records import Release
+from modelway.rollout.evidence import Move
+from modelway.rollout.release import OPEN, rolled_back
+from modelway.state import champions, leases, ledger
+from modelway.state.database import Database
+from modelway.state.leases import Lease
+from modelway.state.schema import releases
+
+OURSELVES = "modelway"
+
+
+def ask(
+    database: Database,
+    model: str,
+    version: int,
+    champion: int | None,
+    now: datetime,
+    who: str,
+    reason: str,
+    request: str,
+    lease: Lease | None = None,
+    *,
+    accepted: bool,
+) -> Release:
+    """The release that this request opened, now or earlier; another open release of the model is superseded.
+
+    Raises RefusedError for a version that its gates did not accept.
+    """
+    if not accepted:
+        raise RefusedError(
+            f"{model}@{version} did not pass its gates and cannot be released",
+            "see the verdicts: modelway history " + model,
+        )
+    with database.write() as connection:
+        leases.check(connection, lease)
+        there = connection.execute(sa.select(releases).where(releases.c.request == request)).one_or_none()
+        if there is not None:
+            return _release(there)
+        if (before := _open(connection, model)) is not None:
+            over = Move("superseded", before.step, 0.0, "failed", f"superseded by {model}@{version}", before.evidence)
+            _write(connection, before, over, now, who)
+        faults.point("release.before-ask")
+        made = connection.execute(
+            releases.insert().values(
+                model=model,
+                version=version,
+                champion=champion,
+                state="waiting",
+                step=0,
+                weight=0.0,
+                started=now,
+                moved=now,
+                reason=reason,
+                evidence={"asked_by": who},
+                request=request,
+            )
+        )
+        release = _get(connection, int(made.inserted_primary_key[0]))  # type: ignore[index]
+        _tell(connection, release, now, who, {"request": request})
+    faults.point("release.after-ask")
+    return release
+
+
+def open_release(database: Database, model: str) -> Release | None:
+    """The one release of the model that is not over."""
+    with database.read() as connection:
+        return _open(connection, model)
+
+
+def latest(database: Database, model: str) -> Release | None:
+    """The release that was asked for last, whatever became of it."""
+    found = history_of(database, model, limit=1)
+    return found[0] if found else None
+
+
+def history_of(database: Database, model: str, *, limit: int | None = None) -> tuple[Release, ...]:
+    """All releases of the model, newest first."""
+    asked = sa.select(releases).where(releases.c.model == model).order_by(releases.c.id.desc()).limit(limit)
+    with database.read() as connection:
+        return tuple(_release(row) for row in connection.execute(asked))
+
+
+def move(
+    database: Database, release: Release, step: Move, now: datetime, lease: Lease | None = None, *, who: str = OURSELVES
+) -> Release:
+    """Carry a move out: the release, the champion when it comes to full, and the ledger, in one transaction.
+
+    A release that was moved meanwhile by another hand stays as that left it, and is returned so.
+    """
+    with database.write() as connection:
+        leases.check(connection, lease)
+        there = _get(connection, release.id)
+        if _place(there) != _place(release):
+            return there
+        if _place(there) == (step.state, step.step, step.weight):
+            return _keep_reason(connection, there, step)
+        faults.point("release.before-move")
+        moved = _write(connection, there, step, now, who)
+    faults.point("release.after-move")
+    return moved
+
+
+def rollback(
+    database: Database, model: str, who: str, reason: str, now: datetime, lease: Lease | None = None
+) -> Release:
+    """End the open release; with none, make the champion before this one champion again. Raises StateError without either."""
+    with database.write() as connection:
+        leases.check(connection, lease)
+        faults.point("release.before-rollback")
+        if (release := _open(connection, model)) is not None:
+            done = _write(connection, release, rolled_back(release, reason), now, who)
+        else:
+            done = _back_to_former(connection, model, who, reason, now)
+    faults.point("release.after-rollback")
+    return done
+
+
+def approve(database: Database, model: str, who: str, now: datetime) -> Release:
+    """A person stands behind the open release; twice is once. Raises StateError when none is open."""
+    with database.write() as connection:
+        release = _open(connection, model)
+        if release is None:
+            raise StateError(f"no release of {model} is open", f"modelway release {model}")
+        if who in approvers(release):
+            return release
+        evidence = {**release.evidence, "approved": [*release.evidence.get("approved", []), who]}
+        connection.execute(releases.update().where(releases.c.id == release.id).values(evidence=evidence))
+        ledger.write(
+            connection,
+            at=now,
+            who=who,
+            action="approve",
+            model=model,
+            subject=f"{model}@{release.version}",
+            reason="approved",
+            data={"release": release.id},
+            request=f"approve/{release.id}/{who}",
+        )
+        return _get(connection, release.id)
+
+
+def approvers(release: Release) -> tuple[str, ...]:
+    """The people behind a release: who asked for it, unless automation did, and who approved it."""
+    asked = str(release.evidence.get("asked_by", OURSELVES))
+    named = [*([] if asked == OURSELVES else [asked]), *release.evidence.get("approved", [])]
+    return tuple(dict.fromkeys(named))
+
+
+def _back_to_former(connection: Connection, model: str, who: str, reason: str, now: datetime) -> Release:
+    champion = champions.champion(connection, model)
+    asked = sa.select(releases).where(
+        releases.c.model == model, releases.c.state == "full", releases.c.version == champion
+    )
+    row = connection.execute(asked.order_by(releases.c.id.desc()).limit(1)).one_or_none()
+    if row is None or row.champion is None:
+        raise StateError(
+            f"{model} has no earlier champion to go back to",
+            f"modelway release {model} --version N, or stop the server",
+        )
+    release = _release(row)
+    done = _write(connection, release, rolled_back(release, reason), now, who)
+    champions.set_champion(connection, model, int(row.champion), now, who=who, reason=f"rollback: {reason}")
+    return done
+
+
+def _write(connection: Connection, release: Release, step: Move, now: datetime, who: str) -> Release:
+    evidence = _kept(release) | dict(step.evidence)
+    connection.execute(
+        releases.update()
+        .where(releases.c.id == release.id)
+        .values(state=step.state, step=step.step, weight=step.weight, moved=now, reason=step.reason, evidence=evidence)
+    )
+    moved = _get(connection, release.id)
+    _tell(connection, moved, now, who, {"evidence": evidence, "verdict": step.verdict})
+    if step.state == "full":
+        champions.set_champion(connection, release.model, release.version, now, who=who, reason=step.reason)
+    return moved
+
+
+def _keep_reason(connection: Connection, release: Release, step: Move) -> Release:
+    """What is missing is news, not a decision: it is kept, and not told to the ledger."""
+    evidence = _kept(release) | dict(step.evidence)
+    if (release.reason, release.evidence) == (step.reason, evidence):
+        return release
+    change = releases.update().where(releases.c.id == release.id)
+    connection.execute(change.values(reason=step.reason, evidence=evidence))
+    return _get(connection, release.id)
+
+
+def _kept(release: Release) -> dict[str, Any]:
+    names = ("asked_by", "approved", "basis", "span", "margin", "slow_ms")
+    return {name: release.evidence[name] for name in names if name in release.evidence}
+
+
+def _place(release: Release) -> tuple[str, int, float]:
+    return release.state, release.step, release.weight
+
+
+def _open(connection: Connection, model: str) -> Release | None:
+    asked = sa.select(releases).where(releases.c.model == model, releases.c.state.in_(OPEN))
+    row = connection.execute(asked.order_by(releases.c.id.desc()).limit(1)).one_or_none()
+    return None if row is None else _release(row)
+
+
+def _get(connection: Connection, number: int) -> Release:
+    return _release(connection.execute(sa.select(releases).where(releases.c.id == number)).one())
+
+
+def _tell(connection: Connection, release: Release, now: datetime, who: str, data: Mapping[str, Any]) -> None:
+    ledger.write(
+        connection,
+        at=now,
+        who=who,
+        action="release",
+        model=release.model,
+        subject=f"{release.model}@{release.version}",
+        reason=release.reason,
+        data={"release": release.id, "state": release.state, "step": release.step, "weight": release.weight, **data},
+        request=f"release/{release.id}/{release.state}/{release.step}",
+    )
+
+
+def _release(row: sa.Row[Any]) -> Release:
+    return Release(
+        row.id,
+        row.model,
+        row.version,
+        row.champion,
+        row.state,
+        row.step,
+        row.weight,
+        row.started,
+        row.moved,
+        row.reason,
+        row.evidence,
+    )

@@ -1,0 +1,228 @@
+"""The state machine: what moves a release, what stops it, and its laws over all sequences of evidence."""
+
+import math
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from modelway.records import Release
+from modelway.rollout.evidence import Arm, Evidence
+from modelway.rollout.losses import in_blocks, loss, terms
+from modelway.rollout.release import OPEN, basis, next_move, rolled_back
+from modelway.spec.model import Guard, Rollout
+
+T0 = datetime(2026, 1, 5, tzinfo=UTC)
+ERRORS = Rollout(promote_on="errors")
+LOSSES = Rollout(promote_on="losses", shadow=10)
+
+
+def release(state="waiting", *, step=0, weight=0.0, champion=1, **evidence) -> Release:
+    return Release(1, "loans", 2, champion, state, step, weight, T0, T0, "asked", evidence)
+
+
+def after(before: Release, move) -> Release:
+    return replace(before, state=move.state, step=move.step, weight=move.weight, evidence=dict(move.evidence))
+
+
+def test_without_a_champion_it_is_full_at_once():
+    move = next_move(release(champion=None), Evidence(), Rollout(), T0)
+    assert (move.state, move.weight, move.verdict) == ("full", 1.0, "passed")
+
+
+@pytest.mark.parametrize(
+    ("approval", "people", "state"),
+    [
+        ("none", (), "shadow"),
+        ("one_person", (), "waiting"),
+        ("one_person", ("ann",), "shadow"),
+        ("two_people", ("ann",), "waiting"),
+        ("two_people", ("ann", "ann"), "waiting"),
+        ("two_people", ("ann", "bob"), "shadow"),
+    ],
+)
+def test_approvals_are_counted_by_person(approval, people, state):
+    assert next_move(release(), Evidence(approved=people), Rollout(approval=approval), T0).state == state
+
+
+def test_enough_requests_in_shadow_open_the_canary():
+    shadow = release("shadow")
+    few = next_move(shadow, Evidence(Arm(199), Arm(199)), ERRORS, T0)
+    assert (few.state, few.verdict) == ("shadow", "undecided")
+    assert "1 more requests in shadow" in few.reason
+    move = next_move(shadow, Evidence(Arm(200), Arm(200)), ERRORS, T0)
+    assert (move.state, move.step, move.weight) == ("canary", 0, 0.05)
+
+
+def test_zero_errors_pass_after_about_ln_of_alpha_over_margin_requests():
+    canary = release("canary", weight=0.05, basis="errors")
+    about = math.log(1 / 0.05) / 0.001
+
+    def state(requests: int) -> tuple[int, str]:
+        move = next_move(canary, Evidence(Arm(requests), Arm(19 * requests)), ERRORS, T0)
+        return move.step, move.reason
+
+    assert state(round(about))[0] == 0
+    assert "more requests at 5%" in state(round(about))[1]
+    assert state(round(1.3 * about))[0] == 1
+
+
+def test_many_errors_stop_it_at_once_and_say_so():
+    move = next_move(release("canary", weight=0.05), Evidence(Arm(100, 10), Arm(1900, 2)), ERRORS, T0)
+    assert (move.state, move.weight, move.verdict) == ("rolled_back", 0.0, "failed")
+    assert "10 of 100" in move.reason
+
+
+def test_errors_of_the_steps_multiply():
+    """A suspicion that neither step shows alone is shown by both."""
+    evidence = Evidence(Arm(200, 4), Arm(600, 1))
+    fresh = release("canary", step=1, weight=0.25)
+    assert next_move(fresh, evidence, ERRORS, T0).verdict == "undecided"
+    suspected = release("canary", step=1, weight=0.25, carried={"errors": 3.2, "slow": 0.0})
+    assert next_move(suspected, evidence, ERRORS, T0).verdict == "failed"
+
+
+def test_late_answers_stop_it_where_the_spec_says_so():
+    late = Evidence(Arm(300, 0, 60), Arm(900, 0, 9))
+    canary = release("canary", weight=0.25)
+    guarded = Rollout(promote_on="errors", guard=Guard(latency_p99=0.2))
+    assert "slower" in next_move(canary, late, guarded, T0).reason
+    assert next_move(canary, late, ERRORS, T0).verdict == "undecided"
+
+
+def test_equal_losses_promote_and_worse_ones_stop():
+    rng = np.random.default_rng(0)
+    noise = tuple(rng.normal(0, 0.02, 200).clip(-0.1, 0.1))
+    span, margin = terms(noise, 200, 0.05)
+    shadow = release("shadow", basis="losses")
+    equal = Evidence(Arm(200), Arm(200), noise, span, margin)
+    assert next_move(shadow, equal, LOSSES, T0).state == "canary"
+    worse = replace(equal, losses=tuple(d - 0.05 for d in noise))
+    move = next_move(shadow, worse, LOSSES, T0)
+    assert (move.state, move.verdict) == ("rolled_back", "failed")
+    assert "its loss is worse" in move.reason
+    none = next_move(shadow, replace(equal, losses=()), LOSSES, T0)
+    assert none.verdict == "undecided"
+    assert "labels" in none.reason
+
+
+def test_a_canary_on_losses_waits_for_a_request_at_its_weight():
+    noise = tuple(np.random.default_rng(0).normal(0, 0.02, 200).clip(-0.1, 0.1))
+    evidence = Evidence(losses=noise, span=0.15, margin=0.02)
+    canary = release("canary", weight=0.05, basis="losses")
+    assert next_move(canary, evidence, LOSSES, T0).verdict == "undecided"
+    assert next_move(canary, replace(evidence, champion=Arm(1)), LOSSES, T0).step == 1
+
+
+def test_low_traffic_is_promoted_on_losses():
+    assert basis(Evidence(requests_per_day=0.7), Rollout()) == "losses"
+    assert basis(Evidence(requests_per_day=10_000), Rollout()) == "errors"
+    assert basis(Evidence(requests_per_day=10_000), Rollout(promote_on="losses")) == "losses"
+
+
+def test_the_basis_is_chosen_once():
+    move = next_move(release(), Evidence(requests_per_day=0.7), Rollout(), T0)
+    assert (move.state, move.evidence["basis"]) == ("shadow", "losses")
+    busy = Evidence(Arm(500), Arm(500), requests_per_day=1e6)
+    assert next_move(after(release(), move), busy, Rollout(), T0).state == "shadow"
+
+
+@pytest.mark.parametrize("state", OPEN)
+def test_what_is_undecided_for_too_long_goes_back(state):
+    late = T0 + Rollout().at_most + timedelta(seconds=1)
+    waits = Rollout(approval="two_people")
+    move = next_move(release(state, weight=0.05 if state == "canary" else 0.0), Evidence(), waits, late)
+    assert move.state == "rolled_back"
+    assert "still undecided after 90 days" in move.reason
+
+
+arms = st.builds(lambda n, e, s: Arm(n + e + s, e, s), st.integers(0, 9000), st.integers(0, 40), st.integers(0, 40))
+evidences = st.builds(
+    Evidence,
+    challenger=arms,
+    champion=arms,
+    losses=st.one_of(
+        st.just(()),
+        st.builds(
+            lambda n, mean: tuple(np.random.default_rng(n).normal(mean, 0.05, n)),
+            st.integers(1, 300),
+            st.sampled_from([-0.2, -0.01, 0.0, 0.05]),
+        ),
+    ),
+    span=st.just(0.3),
+    margin=st.sampled_from([0.0, 0.02, 0.1]),
+    requests_per_day=st.sampled_from([0.0, 1.0, 1e6]),
+    approved=st.sampled_from([(), ("ann",), ("ann", "bob")]),
+)
+policies = st.builds(
+    Rollout,
+    shadow=st.sampled_from([0, 10, 200]),
+    canary=st.sampled_from([(0.05, 0.25, 1.0), (1.0,), (0.5,), ()]),
+    promote_on=st.sampled_from(["auto", "errors", "losses"]),
+    approval=st.sampled_from(["none", "one_person", "two_people"]),
+    guard=st.sampled_from([Guard(), Guard(errors=0.0), Guard(errors=0.05, latency_p99=0.1)]),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(policies, st.lists(st.tuples(evidences, st.integers(0, 30)), min_size=1, max_size=8), st.sampled_from([None, 1]))
+def test_over_all_sequences_of_evidence(policy, looks, champion):
+    now, here = T0, release(champion=champion)
+    for evidence, days in looks:
+        now += timedelta(days=days)
+        move = next_move(here, evidence, policy, now)
+        if here.state in OPEN:
+            back = rolled_back(here, "by hand")
+            assert (back.state, back.weight) == ("rolled_back", 0.0)
+        else:
+            assert (move.state, move.weight) == (here.state, here.weight)
+        if move.weight > here.weight:
+            assert move.verdict == "passed"
+        if move.verdict == "failed":
+            assert (move.state, move.weight) == ("rolled_back", 0.0)
+        if move.verdict == "undecided":
+            assert (move.state, move.step, move.weight) == (here.state, here.step, here.weight)
+        if champion is not None and move.weight > 0:
+            assert here.state != "waiting"
+        assert move.reason
+        here = after(here, move)
+
+
+def test_losses_are_those_of_the_book():
+    assert loss((0.2, 0.8), "yes", ("no", "yes")) == pytest.approx(0.04)
+    assert loss((3.0,), "2.5", ()) == 0.5
+    assert loss((0.2, 0.8), "maybe", ("no", "yes")) is None
+    assert loss((float("nan"),), "1", ()) is None
+    assert loss((1.0,), "many", ()) is None
+
+
+def test_blocks_are_stretches_of_time_and_the_last_one_waits():
+    assert in_blocks([1.0, 3.0, 5.0, 7.0], [0, 5, 10, 25], 10) == [2.0, 5.0]
+    assert in_blocks([1.0, 3.0], [0, 5], 0) == [1.0, 3.0]
+    assert in_blocks([], [], 10) == []
+
+
+@pytest.mark.parametrize("n", [12, 50, 400])
+def test_an_equal_challenger_mostly_passes_within_what_is_expected(n):
+    rng = np.random.default_rng(n)
+    passed = 0
+    for _ in range(40):
+        d = rng.normal(0, 0.03, 300)
+        span, margin = terms(tuple(d), n, 0.05)
+        evidence = Evidence(Arm(n), Arm(n), tuple(rng.normal(0, 0.03, n)), span, margin)
+        passed += next_move(release("shadow", basis="losses"), evidence, LOSSES, T0).state == "canary"
+    assert passed >= 28
+
+
+def test_a_challenger_worse_by_the_margin_hardly_ever_passes():
+    rng = np.random.default_rng(1)
+    passed = 0
+    for _ in range(100):
+        span, margin = terms(tuple(rng.normal(0, 0.03, 300)), 100, 0.05)
+        coming = rng.normal(-margin, 0.03, 100)
+        looks = (Evidence(Arm(n), Arm(n), tuple(coming[:n]), span, margin) for n in range(10, 101, 10))
+        passed += any(next_move(release("shadow", basis="losses"), e, LOSSES, T0).state == "canary" for e in looks)
+    assert passed <= 10
