@@ -63,7 +63,7 @@ def ingest_batch(log: EventLog, lake: Lake, source: Source, limit: int = 50_000)
         events = _unread(log, lake, source, positions, limit)
         if not events:
             return None
-        upto = dict(positions) | {event.partition: event.offset + 1 for event in events}
+        upto = {event.partition: event.offset + 1 for event in events}
         decoded = source.decode(events)
         made = split(decoded, source)
         if not _quarantine(lake, source, made.refused, positions, upto):

@@ -101,8 +101,17 @@ def _series(name: str, values: list[Any]) -> pl.Series:
         return pl.Series(name, values, dtype=pl.Int64)
     if kinds in ({float}, {int, float}):
         return pl.Series(name, values, dtype=pl.Float64, strict=False)
-    text = [v if v is None or isinstance(v, str) else json.dumps(v, sort_keys=True, ensure_ascii=False) for v in values]
+    text = [v if v is None or isinstance(v, str) else _json_text(v) for v in values]
     return pl.Series(name, text, dtype=pl.String)
+
+
+def _json_text(value: Any) -> str | None:
+    """As JSON writes it, whole numbers without a fraction: 5 and 5.0 are one number."""
+    if value != value:
+        return None
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return str(int(value))
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
 def _place(event: Event, index: int = 0) -> tuple[Any, ...]:

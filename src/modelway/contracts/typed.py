@@ -1,0 +1,69 @@
+"""A raw column read under a contract's type: vectorised where the raw type allows it, else value by distinct value."""
+
+import polars as pl
+
+from modelway.contracts.values import EXACT, READ, WRONG
+from modelway.spec.model import ColumnType
+
+MOMENT = pl.Datetime("us", "UTC")
+TYPES: dict[ColumnType, pl.DataType] = {
+    "float": pl.Float64(),
+    "int": pl.Int64(),
+    "string": pl.String(),
+    "bool": pl.Boolean(),
+    "date": pl.Date(),
+    "datetime": MOMENT,
+}
+
+
+def typed(raw: pl.Series, kind: ColumnType) -> tuple[pl.Series, pl.Series]:
+    """The typed values (missing is null, and so is what is wrong), and which rows hold a wrong value."""
+    if raw.dtype == pl.Null:
+        return raw.cast(TYPES[kind]), _none(raw)
+    if isinstance(raw.dtype, pl.Categorical | pl.Enum):
+        raw = raw.cast(pl.String)
+    if raw.dtype.is_decimal():
+        raw = raw.cast(pl.Float64)
+    fast = _fast(raw, kind)
+    return fast if fast is not None else _slow(raw, kind)
+
+
+def _fast(raw: pl.Series, kind: ColumnType) -> tuple[pl.Series, pl.Series] | None:
+    dtype = raw.dtype
+    if kind == "float" and dtype.is_numeric():
+        return raw.cast(pl.Float64).fill_nan(None), _none(raw)
+    if kind == "int" and dtype.is_integer():
+        made = raw.cast(pl.Int64, strict=False)
+        return made, made.is_null() & raw.is_not_null()
+    if kind == "int" and dtype.is_float():
+        there = raw.cast(pl.Float64).fill_nan(None)
+        whole = (there == there.round()) & (there.abs() < EXACT)
+        return there.set(~whole.fill_null(False), None).cast(pl.Int64), ~whole.fill_null(True)
+    if kind == "string" and dtype == pl.String:
+        return raw.set((raw == "").fill_null(False), None), _none(raw)
+    if kind == "string" and dtype.is_integer():
+        return raw.cast(pl.String), _none(raw)
+    if kind == "bool" and dtype == pl.Boolean:
+        return raw, _none(raw)
+    if kind in ("date", "datetime") and dtype in (pl.Date, pl.Datetime):
+        moments = raw.cast(pl.Datetime("us")) if dtype == pl.Date else raw
+        zoned = moments if getattr(moments.dtype, "time_zone", None) else moments.dt.replace_time_zone("UTC")
+        utc = zoned.dt.convert_time_zone("UTC").cast(MOMENT)
+        return (utc.dt.date() if kind == "date" else utc), _none(raw)
+    return None
+
+
+def _slow(raw: pl.Series, kind: ColumnType) -> tuple[pl.Series, pl.Series]:
+    read = READ[kind]
+    distinct = raw.drop_nulls().unique()
+    values = [read(value) for value in distinct.to_list()]
+    good = pl.Series("typed", [None if v is WRONG else v for v in values], dtype=TYPES[kind], strict=False)
+    table = pl.DataFrame(
+        [distinct.alias("raw"), good, pl.Series("wrong", [v is WRONG for v in values], dtype=pl.Boolean)]
+    )
+    joined = raw.alias("raw").to_frame().join(table, on="raw", how="left", maintain_order="left", nulls_equal=False)
+    return joined["typed"].alias(raw.name), joined["wrong"].fill_null(False)
+
+
+def _none(raw: pl.Series) -> pl.Series:
+    return pl.Series([False], dtype=pl.Boolean).new_from_index(0, raw.len())

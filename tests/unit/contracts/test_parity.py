@@ -1,0 +1,90 @@
+"""The table's verdicts are the row's verdicts, whatever the values and however the column is typed."""
+
+from datetime import UTC, date, datetime
+
+import polars as pl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from modelway.contracts.contract import Contract, from_plain, to_plain
+from modelway.contracts.row import compile_row
+from modelway.contracts.table import check_table
+from modelway.ingest.decode import rows_frame
+from modelway.spec.model import Rule
+
+TEXTS = st.sampled_from(
+    ["", " ", "5", " 5 ", "5.0", "-0", "1e3", "1e400", ".5", "5.", "1_000", "nan", "inf", "٣", "abc", "Ä b", "true", "No",
+     "2020-01-02", "2020-01-02T03:04:05+02:00", "2020-13-01", "9007199254740993", "99999999999999999999", "0x10"]
+)  # fmt: skip
+VALUES = st.one_of(
+    st.none(), TEXTS, st.booleans(), st.integers(-5, 5), st.integers(-(2**70), 2**70),
+    st.floats(allow_infinity=False), st.floats(-10, 10), st.text(max_size=5),
+)  # fmt: skip
+
+
+@st.composite
+def rules(draw: st.DrawFn) -> Rule:
+    kind = draw(st.sampled_from(["float", "int", "string", "bool", "date", "datetime"]))
+    given: dict[str, object] = {"type": kind, "on_breach": draw(st.sampled_from(["quarantine", "warn", "quarantine"]))}
+    if draw(st.booleans()):
+        given["nulls"] = 0
+    if kind in ("float", "int") and draw(st.booleans()):
+        given |= {"min": draw(st.integers(-3, 0)), "max": draw(st.integers(0, 3))}
+    if kind in ("date", "datetime") and draw(st.booleans()):
+        given |= {"min": "2020-01-02", "max": "2024-01-01"}
+    if kind == "string" and draw(st.booleans()):
+        given |= {"in": ["5", "abc", "true"]} if draw(st.booleans()) else {"pattern": r"^[a-z0-9. ]+$"}
+    if kind == "int" and draw(st.booleans()):
+        given["in"] = [1, 2, 3]
+    return Rule.model_validate(given)
+
+
+CONTRACTS = st.dictionaries(st.sampled_from(["a", "b", "c"]), rules(), min_size=1).map(Contract)
+KINDS = st.sampled_from(
+    [VALUES, TEXTS, st.integers(-5, 5) | st.none(), st.floats() | st.none(), st.booleans() | st.none()]
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data(), contract=CONTRACTS)
+def test_the_same_verdicts_reasons_and_values(data, contract):
+    columns = {name: data.draw(st.lists(data.draw(KINDS), min_size=4, max_size=4), label=name) for name in "abc"}
+    raw = [{name: columns[name][i] for name in "abc"} for i in range(4)]
+    frame = rows_frame(raw).with_columns(_index=pl.int_range(4))
+    checked = check_table(frame, contract, None)
+    check = compile_row(contract)
+    refused = {row["_index"]: row["_reasons"] for row in checked.quarantined.iter_rows(named=True)}
+    accepted = {row["_index"]: row for row in checked.accepted.iter_rows(named=True)}
+    for index, row in enumerate(raw):
+        values, reasons = check(row)
+        assert sorted(refused.get(index, "").split("; ")) == sorted(reasons or [""]), (row, contract)
+        if not reasons:
+            typed = accepted[index]
+            assert {name: typed[name] for name in contract.rules} == values, (row, contract)
+
+
+@given(contract=CONTRACTS)
+def test_a_contract_comes_back_from_json(contract):
+    assert from_plain(to_plain(contract)) == contract
+
+
+def test_typed_columns_of_a_file_give_what_their_json_gives():
+    frame = pl.DataFrame(
+        {
+            "n": pl.Series([1, 2, None], dtype=pl.UInt8),
+            "f": pl.Series([1.5, float("nan"), 3.0], dtype=pl.Float32),
+            "s": pl.Series(["a", "", None], dtype=pl.Categorical),
+            "w": pl.Series([1.0, 2.5, None]),
+            "d": [date(2020, 1, 1), None, date(2021, 1, 1)],
+            "t": [datetime(2020, 1, 1), None, datetime(2021, 1, 1, 12)],
+        }
+    )
+    kinds = {"n": "int", "f": "float", "s": "string", "w": "string", "d": "datetime", "t": "date"}
+    contract = Contract({name: Rule(type=kind) for name, kind in kinds.items()})
+    checked = check_table(frame, contract, None)
+    assert checked.quarantined.height == 0
+    assert checked.accepted.rows() == [
+        (1, 1.5, "a", "1", datetime(2020, 1, 1, tzinfo=UTC), date(2020, 1, 1)),
+        (2, None, None, "2.5", None, None),
+        (None, 3.0, None, None, datetime(2021, 1, 1, tzinfo=UTC), date(2021, 1, 1)),
+    ]
