@@ -1,21 +1,25 @@
 """The server process: `python -m modelway.control.serve ROOT`. Imports no training library."""
 
+import logging
 import sys
 from pathlib import Path
 
 from modelway.control.children import end_with_parent
 from modelway.errors import ModelwayError
-from modelway.wiring import run_server
+from modelway.flow.serving import run_server
 from modelway.workspace import open_workspace
 
 
 def main(root: str) -> int:
+    logging.basicConfig(
+        level=logging.INFO, format='{"at": "%(asctime)s", "level": "%(levelname)s", "text": "%(message)s"}'
+    )
     end_with_parent()
     workspace = open_workspace(Path(root))
     try:
         run_server(workspace)
     except ModelwayError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{error.problem}\n")  # the supervisor tells the last line, with its own fix
         return error.exit_code
     finally:
         workspace.close()

@@ -36,6 +36,12 @@ class Served:
     def choose(self, caller: str) -> Servable:
         return self.versions[choose(self.route, caller)]
 
+    def other(self, answered: Servable) -> Servable | None:
+        """Who answers the same request in shadow: the challenger, or the champion where the challenger has answered."""
+        if self.shadow is None or self.shadow.number != answered.number:
+            return self.shadow
+        return next((s for number, s in self.versions.items() if number != answered.number), None)
+
     def version(self, number: str) -> Servable:
         """A version by name; raises NotFoundError unless it is routed to, or answers in shadow."""
         there = dict(self.versions)
@@ -122,7 +128,9 @@ class Models:
         shares = [int(version) for version, share in route.shares.items() if share > 0]
         made = {number: s for number in shares if (s := self._get(route, number, old, problems)) is not None}
         broken = len(made) < len(shares)
-        shadow = None if route.shadow is None else self._get(route, route.shadow, old, problems)
+        shadow = None
+        if route.shadow is not None:
+            shadow = made.get(route.shadow) or self._get(route, route.shadow, old, problems)
         if broken and old is not None:
             return replace(old, wanted=route), problems
         if not made:

@@ -49,7 +49,8 @@ def format_answers(
 
 
 def _output(manifest: Manifest, name: str, answers: Sequence[Answer]) -> dict[str, Any]:
-    datatype, data = "BYTES", []
+    datatype = "BYTES"
+    data: list[Any]
     if name == REASON:
         data = [a.reason for a in answers]
     elif name == PREDICTION:
@@ -93,8 +94,8 @@ def parse_error(body: bytes) -> tuple[str, str]:
     return problem, fix
 
 
-def format_metadata(servable: Servable, versions: Sequence[int]) -> bytes:
-    """The model's inputs and outputs, as clients discover them."""
+def format_metadata(servable: Servable, versions: Sequence[int], generation: int) -> bytes:
+    """The model's inputs and outputs, as clients discover them; `generation` is that of the route which is followed now."""
     manifest = servable.manifest
     inputs = [
         {
@@ -115,6 +116,6 @@ def format_metadata(servable: Servable, versions: Sequence[int]) -> bytes:
             "platform": "onnxruntime_onnx",
             "inputs": inputs,
             "outputs": outputs,
-            "parameters": {"version": str(servable.number), "digest": servable.digest},
+            "parameters": {"version": str(servable.number), "digest": servable.digest, "generation": generation},
         }
     )

@@ -1,0 +1,114 @@
+"""The server's process: binds, loads, says where it answers, serves, and ends without losing what it was asked."""
+
+import asyncio
+import errno
+import json
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from modelway.errors import ServerError
+from modelway.serving.app import App, Server, make_app
+from modelway.serving.models import keep_looking
+
+_LOOK_SECONDS = 0.1
+"""How often the routes are looked at."""
+_GRACE_SECONDS = 10
+"""How long requests under way, and then those in shadow, have to end."""
+
+
+def serve(server: Server, host: str, port: int, *, says: Path, fsync_ms: float) -> None:
+    """Answer until SIGTERM or SIGINT; `says` holds {"url", "pid"} while this server is ready.
+
+    A `port` of 0 takes a free one. Raises ServerError when the address cannot be bound.
+    """
+    listening = bind(host, port)
+    stop = threading.Event()
+    try:
+        with _signals_after_uvicorn():
+            server.models.look()
+            looking = keep_looking(server.models, _LOOK_SECONDS, stop)
+            server.shadow.start()
+            _write(says, {"url": address(listening, host), "pid": os.getpid()})
+            try:
+                asyncio.run(_until_told(server, make_app(server), listening, fsync_ms))
+            finally:
+                _remove_own(says)
+                stop.set()
+                server.shadow.drain(_GRACE_SECONDS)
+                server.log.flush()
+                looking.join(_GRACE_SECONDS)
+    finally:
+        listening.close()
+
+
+async def _until_told(server: Server, app: App, listening: socket.socket, fsync_ms: float) -> None:
+    import uvicorn
+
+    config = uvicorn.Config(
+        app,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        ws="none",
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+    flushing = asyncio.create_task(server.log.keep_flushing(fsync_ms))
+    try:
+        await uvicorn.Server(config).serve(sockets=[listening])
+    finally:
+        flushing.cancel()
+        with suppress(asyncio.CancelledError):
+            await flushing
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that takes connections from now on: those that come before the server is ready wait in its queue."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        what = "address already in use" if error.errno == errno.EADDRINUSE else (error.strerror or str(error))
+        raise ServerError(
+            f"{host}:{port}: {what}", "set another port in stack.yaml, serving: {port: 8081}, or 0 for a free one"
+        ) from error
+
+
+def address(listening: socket.socket, host: str) -> str:
+    """Where a client of this machine finds the server."""
+    port = listening.getsockname()[1]
+    near = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
+    return f"http://[{near}]:{port}" if ":" in near else f"http://{near}:{port}"
+
+
+@contextmanager
+def _signals_after_uvicorn() -> Iterator[None]:
+    """Uvicorn raises the signal that ended it once more when it is done: by then it has been obeyed."""
+    told = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.signal(number, lambda *_: None) for number in told}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _write(path: Path, said: dict[str, object]) -> None:
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    beside.write_text(json.dumps(said))
+    beside.replace(path)
+
+
+def _remove_own(path: Path) -> None:
+    """Another server may have taken the place meanwhile."""
+    try:
+        if json.loads(path.read_text()).get("pid") == os.getpid():
+            path.unlink()
+    except (FileNotFoundError, json.JSONDecodeError):
+        return
