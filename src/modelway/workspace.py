@@ -16,6 +16,8 @@ from modelway.events.log import EventLog
 
 if TYPE_CHECKING:
     from modelway.compute.port import Compute
+    from modelway.features.online import OnlineValues
+    from modelway.features.engine import FeatureEngine
     from modelway.lake.tables import Lake
     from modelway.monitoring.alerts import AlertSink
     from modelway.rollout.traffic import Traffic
@@ -44,6 +46,11 @@ class Places:
     @property
     def inner(self) -> Path:
         return self.root / INNER
+
+    @property
+    def artifacts(self) -> Path:
+        """The folder of the artefact store: worker processes open it themselves."""
+        return self.inner / "artifacts"
 
     @property
     def logs(self) -> Path:
@@ -111,13 +118,19 @@ class Workspace:
     def artifacts(self) -> ArtifactStore:
         from modelway.artifacts.folder import FolderArtifactStore
 
-        return FolderArtifactStore(self.places.inner / "artifacts")
+        return FolderArtifactStore(self.places.artifacts)
 
     @cached_property
     def lake(self) -> "Lake":
         from modelway.lake.delta import DeltaLake
 
         return DeltaLake(self.places.inner / "lake")
+
+    def online(self, name: str) -> "OnlineValues":
+        """Online values by name (see `flow.serving.values_name`): opened for the caller, who keeps them."""
+        from modelway.features.sqlite import SqliteOnlineValues
+
+        return SqliteOnlineValues(self.places.inner / "online" / f"{name}.db")
 
     @cached_property
     def traffic(self) -> "Traffic":
@@ -137,6 +150,12 @@ class Workspace:
         from modelway.compute.local import LocalCompute
 
         return LocalCompute()
+
+    @cached_property
+    def features(self) -> "FeatureEngine":
+        from modelway.features.ibis import IbisEngine
+
+        return IbisEngine()
 
     def sinks(self, spec: "Spec") -> list["AlertSink"]:
         """The alert sinks that the spec names."""
@@ -167,6 +186,7 @@ class Workspace:
         yield "event log", self.log.ping
         yield "lake", self.lake.ping
         yield "artefacts", self.artifacts.ping
+        yield "features", self.features.ping
         yield "traffic", self.traffic.ping
         yield "tracking", self.tracking.ping
 

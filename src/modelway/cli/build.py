@@ -10,7 +10,7 @@ from modelway.cli.context import HERE, Json, Model, Where, opened, who
 def add_to(app: typer.Typer) -> None:
     app.command(epilog="Example: modelway run loans --json")(run)
     app.command(epilog="Example: modelway ingest loans")(ingest)
-    app.command(epilog="Example: modelway step train --run loans-3f9a1c2b", hidden=True)(step)
+    app.command(epilog="Example: modelway step train --run loans-0001", hidden=True)(step)
     app.command(epilog="Example: modelway reproduce loans@3")(reproduce)
     quarantine = typer.Typer(
         help="Rows that broke the contract: list, show, replay.", no_args_is_help=True, rich_markup_mode=None
@@ -76,7 +76,7 @@ def reproduce(
 ) -> None:
     """Train a version again from its pinned data, code and parameters, and compare the predictions."""
     from modelway.cli.output import print_json, progress, table
-    from modelway.reproduce import reproduce as again
+    from modelway.flow.reproducing import reproduce as again
 
     with opened(where) as workspace, progress(not json) as tell:
         report = again(workspace, version, tell)
@@ -117,5 +117,7 @@ def quarantine_replay(model: Model, where: Where = HERE, json: Json = False) -> 
         done = lifecycle.replay_quarantine(workspace, workspace.spec(model))
     if json:
         print_json(done)
+    elif done is None:
+        say(f"{model}: no refused row is waiting")
     else:
         say(f"{model}: {done.accepted} rows released, {done.quarantined} stay")

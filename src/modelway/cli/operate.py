@@ -41,10 +41,12 @@ def predict(
     from modelway.cli.output import note, print_json, progress, say
     from modelway.files.read import read_table
     from modelway.files.write import write_csv
-    from modelway.predict import predict_rows
+    from modelway.flow.feeding import words_of
+    from modelway.flow.predicting import predict_rows
 
     with opened(where) as workspace, progress(not json) as tell:
-        answers = predict_rows(workspace, model, read_table(data), tell)
+        rows = read_table(data, text=words_of(workspace.spec(model)))
+        answers = predict_rows(workspace, model, rows, tell)
         write_csv(out, answers.rows)
     if json:
         print_json(answers.summary())
@@ -79,7 +81,7 @@ def status(where: Where = HERE, json: Json = False) -> None:
     """What serves, what is being released, what is wrong."""
     from modelway.cli.output import print_json
     from modelway.cli.reports import show_status
-    from modelway.status import status as look
+    from modelway.flow.reporting import status as look
 
     with opened(where) as workspace:
         found = look(workspace)

@@ -158,13 +158,19 @@ def _tree(values: dict[str, str]) -> tuple[Tree, set[tuple[int, int | None]]]:
         right=child("right_child"),
         leaf=np.arange(inner + len(leaves)) >= inner,
         feature=feature,
-        split=np.where(by_set, 0.0, split),
+        split=np.where(by_set, 0.0, _as_compared(split)),
         missing_left=missing_left,
         value=np.concatenate([np.zeros(inner), leaves]),
         sets=_sets(values, by_set, split),
     )
     kinds = {(int(feature[i]), None if by_set[i] else int(kind[i])) for i in range(inner)}
     return tree, kinds
+
+
+def _as_compared(split: np.ndarray) -> np.ndarray:
+    """LightGBM drops |x| ≤ TINY from a row, which makes it 0: all such values must fall on the side of 0."""
+    above = np.where((split >= 0) & (split < TINY), TINY, split)
+    return np.where((split < 0) & (split >= -TINY), np.nextafter(-TINY, -1.0), above)
 
 
 def _sets(values: dict[str, str], by_set: np.ndarray, split: np.ndarray) -> dict[int, tuple[float, ...]]:

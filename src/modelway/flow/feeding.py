@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from modelway.errors import ContractError, UnreadableFileError
 from modelway.flow.sources import labels_of, labels_topic, predictions_of, source_of
 from modelway.ingest import quarantine
 from modelway.ingest.batch import Source, ingest_batch
@@ -29,8 +30,12 @@ def silent(what: str, share: float | None = None) -> None:
 
 
 def send_files(workspace: Workspace, spec: Spec, tell: Tell = silent) -> int:
-    """Append the spec's files to the event log, each once for each content; returns the rows sent."""
-    from modelway.ingest.files import file_digest, find_files, send_file
+    """Append the spec's files to the event log, each once for each content; returns the rows sent.
+
+    Nothing of a file is sent that the contract refuses as a whole: a column that is gone, or no row that holds.
+    """
+    from modelway.files.read import read_table
+    from modelway.ingest.files import file_digest, find_files, send_rows
 
     if not isinstance(spec.data.source, Files):
         return 0
@@ -39,11 +44,44 @@ def send_files(workspace: Workspace, spec: Spec, tell: Tell = silent) -> int:
         name, digest = _setting_of(spec, path), file_digest(path)
         if _setting(workspace, name) == digest:
             continue
-        sent += send_file(
-            workspace.log, spec.topic, path, spec.data.key, lambda s, p=path: tell(f"reading {p.name}", s)
-        )  # type: ignore[misc]
+        frame = read_table(path, text=words_of(spec))
+        demand_contract(frame, spec, path.name)
+
+        def told(share: float, name: str = path.name) -> None:
+            tell(f"reading {name}", share)
+
+        sent += send_rows(workspace.log, spec.topic, path.name, frame, spec.data.key, told)
         _keep_setting(workspace, name, digest)
     return sent
+
+
+def demand_contract(frame: "pl.DataFrame", spec: Spec, file: str) -> None:
+    """Raises ContractError when a column of the contract is not in the file, or when no row of the file holds."""
+    gone = [name for name in spec.contract if name not in frame.columns]
+    if gone:
+        raise ContractError(
+            f"{file} has no column {', '.join(gone)}, which the contract names (there: {_listed(frame.columns)})",
+            f"add the column to the file, or take it out of the contract in models/{spec.model}/modelway.yaml",
+        )
+    if frame.height == 0:
+        raise UnreadableFileError(f"{file} has no rows", "give a file with at least one row of data")
+    checked = source_of(spec).check(frame)
+    if checked.accepted.height == 0:
+        reasons = checked.quarantined["_reasons"].str.split("; ").explode().value_counts(sort=True)
+        said = "; ".join(f"{reason} ({count} rows)" for reason, count in reasons.head(3).iter_rows())
+        raise ContractError(
+            f"the contract refuses every row of {file}: {said}",
+            f"mend the file, or the contract in models/{spec.model}/modelway.yaml",
+        )
+
+
+def words_of(spec: Spec) -> list[str]:
+    """The columns that stay text when a file is read, whatever its few rows look like."""
+    return [name for name, rule in spec.contract.items() if rule.type == "string"]
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
 
 
 def ingest(workspace: Workspace, spec: Spec, tell: Tell = silent) -> list[Ingested]:

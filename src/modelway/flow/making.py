@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from modelway.contracts.contract import contract_of, to_plain
 from modelway.features.plan import Plan, plan_of
@@ -25,6 +26,7 @@ from modelway.records import (
 )
 from modelway.registry import versions
 from modelway.spec.model import Spec
+from modelway.workspace import Workspace
 
 
 def gather(work: Work) -> Sources:
@@ -42,8 +44,6 @@ def gather(work: Work) -> Sources:
 
 def prepare(work: Work) -> TrainingSet:
     """Matured rows with their features become a training set."""
-    from modelway.training.prepare import prepare as stored
-
     if work.run.id.endswith(REFIT):
         return _of_base(work, "prepare")
     workspace, spec, sources = work.workspace, work.spec, work.record("ingest")
@@ -51,15 +51,22 @@ def prepare(work: Work) -> TrainingSet:
     work.tell("features", None)
     found = frames.known(workspace, spec, sources)
     frame = frames.with_features(workspace, spec, plan, found)
-    return stored(
+    return stored(workspace, spec, frame, sources, found.too_young)
+
+
+def stored(workspace: Workspace, spec: Spec, frame: pl.DataFrame, sources: Sources, too_young: int) -> TrainingSet:
+    """The frame, split and kept."""
+    from modelway.training.prepare import prepare as keep
+
+    return keep(
         frame,
         spec,
-        plan.columns,
+        plan_of(spec).columns,
         sources.tables,
         sources.as_of,
         workspace.artifacts,
         audit=audited(spec),
-        too_young=found.too_young,
+        too_young=too_young,
     )
 
 
@@ -159,7 +166,14 @@ def register(work: Work) -> Version:
     validation: Validation = work.record("validate")
     digest = workspace.artifacts.put(dumps(manifest_of(work)))
     return versions.register(
-        workspace.database, work.model, work.run.id, digest, validation, workspace.clock.now(), work.lease
+        workspace.database,
+        work.model,
+        work.run.id,
+        digest,
+        validation,
+        workspace.clock.now(),
+        work.lease,
+        who=work.run.trigger.who,
     )
 
 

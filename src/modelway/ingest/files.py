@@ -11,7 +11,6 @@ import polars as pl
 from modelway import faults
 from modelway.errors import NotFoundError
 from modelway.events.log import ARROW, EventLog, NewEvent
-from modelway.files.read import read_table
 from modelway.ingest.identity import contents, numbered
 
 CHUNK = 20_000
@@ -35,13 +34,14 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(data, "sha256").hexdigest()
 
 
-def send_file(log: EventLog, topic: str, path: Path, key: str | None, tell: Callable[[float], None]) -> int:
-    """Append a file's rows to the topic; returns how many. Sent twice, its rows are doubles and change nothing."""
-    frame = read_table(path)
+def send_rows(
+    log: EventLog, topic: str, file: str, frame: pl.DataFrame, key: str | None, tell: Callable[[float], None]
+) -> int:
+    """Append a file's rows to the topic; returns how many. Sent twice, they are doubles and change nothing."""
     done = 0
     for chunk in chunks(frame, key):
         faults.point("files.before-chunk")
-        log.append(topic, [NewEvent(path.name, ipc_bytes(chunk), ARROW, {"file": path.name})])
+        log.append(topic, [NewEvent(file, ipc_bytes(chunk), ARROW, {"file": file})])
         faults.point("files.after-chunk")
         done += chunk.height
         tell(done / max(1, frame.height))

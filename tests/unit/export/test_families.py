@@ -4,6 +4,7 @@ import warnings
 
 import lightgbm
 import numpy as np
+import onnxruntime
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,6 +17,7 @@ from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, R
 
 from modelway.export.build import export_estimator
 from modelway.export.parity import check_parity
+from modelway.records import Column
 from tests.unit.export.frames import COLUMNS, NUMBERS, WORDS, frame, targets
 
 TABLE, HELD = frame(500, 1), frame(200, 2)
@@ -26,7 +28,8 @@ ONEHOT = OneHotEncoder(handle_unknown="ignore")
 
 def prepared(model, *, numbers=None, words=ORDINAL):
     numbers = numbers if numbers is not None else make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
-    return make_pipeline(ColumnTransformer([("n", numbers, list(NUMBERS)), ("w", words, list(WORDS))]), model)
+    parts = [("n", numbers, list(NUMBERS)), ("w", words, list(WORDS))]
+    return make_pipeline(ColumnTransformer(parts, sparse_threshold=0), model)
 
 
 def lgb(kind, **more):
@@ -176,3 +179,22 @@ def test_lightgbm_on_its_own_thresholds_where_single_precision_is_wrong():
     exported, proof = proved(lgb("LGBMClassifier"), "binary", table, table.head(500), columns, y)
     assert proof.parity.cases["on and next to splits"] == 2500
     assert exported.exactness == "double"
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_values_that_lightgbm_takes_as_zero_fall_on_the_side_of_zero():
+    """|x| ≤ 1e-35 (as float32) is dropped from a row, so −1e-35 lies right of a threshold of −1.0000000180025095e-35."""
+    from lightgbm import LGBMClassifier
+
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.integers(-2, 3, 2000).astype(float)})
+    labels = (frame["a"].to_numpy() >= 0).astype(int) ^ (rng.random(2000) < 0.1)
+    model = LGBMClassifier(n_estimators=5, verbose=-1, n_jobs=1).fit(frame, labels)
+    assert "-1.0000000180025095e-35" in model.booster_.model_to_string()
+    tiny = float(np.float32(1e-35))
+    values = [-1.0, -2e-35, np.nextafter(-tiny, -1), -tiny, np.nextafter(-tiny, 0), 0.0, tiny, np.nextafter(tiny, 1), 1.0]
+    made = export_estimator(model, (Column("a", "number"),), "binary", classes=2)
+    session = onnxruntime.InferenceSession(made.onnx, providers=["CPUExecutionProvider"])
+    graph = session.run(["scores"], {"numbers": np.array(values)[:, None]})[0]
+    python = model.predict_proba(pd.DataFrame({"a": values}))
+    np.testing.assert_allclose(graph, python, rtol=0, atol=1e-12)

@@ -1,0 +1,28 @@
+"""Scores of an exported graph for a frame of columns: what would be served, computed here."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from modelway.records import Column
+from modelway.workspace import Workspace
+
+_CHUNK = 20_000
+
+
+def graph_scores(
+    workspace: Workspace, graph: str, columns: Sequence[Column], frame: pl.DataFrame, name: str
+) -> np.ndarray:
+    """double[N, k] of the graph artefact for the frame's rows; `name` stands in errors."""
+    from modelway.serving.onnxruntime import open_session
+    from modelway.training.frames import normalised
+
+    run = open_session(workspace.artifacts.get(graph), name)
+    ready = normalised(frame, columns)
+    numbers = ready.select(c.name for c in columns if c.kind == "number").to_numpy()
+    words = ready.select(c.name for c in columns if c.kind == "word").to_numpy()
+    parts = [
+        run(numbers[i : i + _CHUNK].tolist(), words[i : i + _CHUNK].tolist()) for i in range(0, frame.height, _CHUNK)
+    ]
+    return np.array([row for part in parts for row in part], dtype=np.float64).reshape(frame.height, -1)

@@ -1,0 +1,1 @@
+"""Helpers of the tests: processes to kill, projects to run."""
