@@ -1,6 +1,6 @@
 """Sums and deviations that do not depend on the order of the values: correctly rounded, from exact intermediate results.
 
-A double is cut into parts of WIDTH bits at fixed places: x = Σ_k c_k with c_k a multiple of 2^(WIDTH·k) and |c_k| < 2^(WIDTH·(k+1)).
+A double is cut into parts of WIDTH bits at fixed places: x = Σ_k c_k, c_k a multiple of 2^(WIDTH·k), |c_k| < 2^(WIDTH·(k+1)).
 The sum of up to 2^(53 − WIDTH) such parts of one place is a double without rounding, in any order and in any engine, so a
 table's engine may add the parts as it likes; `math.fsum` over the few sums is the correctly rounded sum of all values.
 Squares are cut likewise, and the variance (n·Σx² − (Σx)²) / (n·(n − 1)) is computed in whole numbers and rounded once.

@@ -77,12 +77,10 @@ def finished(answer: pl.DataFrame, matter: Matter, asked: Asked, rows: int) -> l
     every = pl.DataFrame({"row": pl.int_range(rows, dtype=pl.Int64, eager=True)})
     aligned = every.join(answer, on="row", how="left", maintain_order="left")
     names = {aggregate: name for name, aggregate in asked.wanted.items()}
-    return [_column(window, aligned, matter, asked, names).alias(window.name) for window in asked.windows]
+    return [_column(window, aligned, matter, names).alias(window.name) for window in asked.windows]
 
 
-def _column(
-    window: Window, aligned: pl.DataFrame, matter: Matter, asked: Asked, names: Mapping[Aggregate, str]
-) -> pl.Series:
+def _column(window: Window, aligned: pl.DataFrame, matter: Matter, names: Mapping[Aggregate, str]) -> pl.Series:
     """Null where missing."""
 
     def found(operation: str, column: str = "") -> pl.Series:

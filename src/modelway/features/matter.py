@@ -133,12 +133,12 @@ def _values(
         wanted = {w.stat for w in plan.windows if w.of == of}
         if wanted.intersection(_CUT):
             cuts = cut(seen.fill_null(0.0).to_numpy())
-            parts[of] = _named(cuts, f"{column}_part", seen, values)
-            squares[of] = _named(cut_squares(cuts) if "std" in wanted else {}, f"{column}_square", seen, values)
+            parts[of] = _named(cuts, f"{column}_part", values)
+            squares[of] = _named(cut_squares(cuts) if "std" in wanted else {}, f"{column}_square", values)
     return values, columns, parts, squares
 
 
-def _named(cuts: Mapping[int, np.ndarray], prefix: str, seen: pl.Series, values: list[pl.Series]) -> dict[int, str]:
+def _named(cuts: Mapping[int, np.ndarray], prefix: str, values: list[pl.Series]) -> dict[int, str]:
     found = {}
     for index, (place, part) in enumerate(cuts.items()):
         found[place] = f"{prefix}{index}"

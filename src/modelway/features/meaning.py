@@ -118,7 +118,7 @@ def _checked(node: Node, where: _Place) -> tuple[Node, Nature]:
 def _typed(node: Call, form: Function, where: _Place) -> tuple[Node, Nature]:
     pairs = [_checked(given, where) for given in node.given]
     takes = [form.takes[min(index, len(form.takes) - 1)] for index in range(len(pairs))]
-    pairs = _dated(node, pairs, takes)
+    pairs = _dated(pairs, takes)
     free = [pair for pair, take in zip(pairs, takes, strict=True) if take in ("same", "ordered")]
     for (given, nature), take in zip(pairs, takes, strict=True):
         if take in ("number", "word", "moment") and nature != take:
@@ -140,7 +140,7 @@ def _typed(node: Call, form: Function, where: _Place) -> tuple[Node, Nature]:
 _ARTICLES = {"number": "a number", "word": "a word", "moment": "a time"}
 
 
-def _dated(node: Call, pairs: Sequence[tuple[Node, Nature]], takes: Sequence[str]) -> list[tuple[Node, Nature]]:
+def _dated(pairs: Sequence[tuple[Node, Nature]], takes: Sequence[str]) -> list[tuple[Node, Nature]]:
     """Quoted ISO dates beside times are times: `opened < "2020-01-01"`."""
     if not any(nature == "moment" for _, nature in pairs) and "moment" not in takes:
         return list(pairs)
