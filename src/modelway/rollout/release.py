@@ -11,6 +11,7 @@ Two kinds of questions are asked at every look, and both may be asked at any tim
 
 Promotion is by `errors` (its own error rate is bounded, at each weight anew) or, where there are too few requests for that, by
 `losses` (paired, on rows that both versions answered; they do not depend on the weight, so one process runs through all steps).
+The choice is made once, when the shadow has seen its requests, and stays.
 A failed verdict never leads to more weight, and no weight grows without a passed one.
 """
 
@@ -64,10 +65,8 @@ def _begin(release: Release, evidence: Evidence, settings: Rollout) -> Move:
         return _stay(release, f"waits for the approval of {who}: modelway approve {release.model}", {})
     if release.champion is None:
         return Move("full", 0, 1.0, "passed", "no champion to compare with: full at once", {})
-    chosen = basis(evidence, settings)
-    told = {"basis": chosen, "span": evidence.span, "margin": evidence.margin}
-    why = "paired losses" if chosen == "losses" else "its error rate"
-    return Move("shadow", 0, 0.0, "passed", f"answers in shadow; promoted on {why}", told)
+    told = {"span": evidence.span, "margin": evidence.margin}
+    return Move("shadow", 0, 0.0, "passed", "answers in shadow", told)
 
 
 def _judged(release: Release, evidence: Evidence, settings: Rollout) -> Move:
@@ -107,12 +106,14 @@ def _figures(release: Release, evidence: Evidence, settings: Rollout) -> _Found:
     if settings.guard.latency_p99 is not None and release.state == "canary":
         slow = product([slow, counts.log_e_worse(b.slow, a.slow, share)])
     chosen = str(release.evidence.get("basis") or basis(evidence, settings))
+    settled = release.state == "canary" or b.requests >= settings.shadow  # before, the traffic is not known well enough
     harm = losses = 0.0
     if len(d):
         harm = betting.log_e_harm(d, span=evidence.span)
         losses = betting.log_e_not_worse(d, span=evidence.span, margin=evidence.margin)
     told = {
-        **{name: release.evidence[name] for name in ("basis", "span", "margin", "carried") if name in release.evidence},
+        **{name: release.evidence[name] for name in ("span", "margin", "carried") if name in release.evidence},
+        **({"basis": chosen} if settled else {}),
         "challenger": _plain(b),
         "champion": _plain(a),
         "pairs": len(d),

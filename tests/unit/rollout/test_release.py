@@ -123,11 +123,14 @@ def test_low_traffic_is_promoted_on_losses():
     assert basis(Evidence(requests_per_day=10_000), Rollout(promote_on="losses")) == "losses"
 
 
-def test_the_basis_is_chosen_once():
-    move = next_move(release(), Evidence(requests_per_day=0.7), Rollout(), T0)
-    assert (move.state, move.evidence["basis"]) == ("shadow", "losses")
+def test_the_basis_is_chosen_once_the_shadow_has_seen_its_requests():
+    early = next_move(release("shadow"), Evidence(Arm(5), Arm(5), requests_per_day=0.7), Rollout(), T0)
+    assert "basis" not in early.evidence
+    quiet = next_move(release("shadow"), Evidence(Arm(200), Arm(200), requests_per_day=0.7), Rollout(), T0)
+    assert (quiet.state, quiet.evidence["basis"]) == ("shadow", "losses")
     busy = Evidence(Arm(500), Arm(500), requests_per_day=1e6)
-    assert next_move(after(release(), move), busy, Rollout(), T0).state == "shadow"
+    assert next_move(after(release("shadow"), quiet), busy, Rollout(), T0).state == "shadow"
+    assert next_move(release("shadow"), busy, Rollout(), T0).state == "canary"
 
 
 @pytest.mark.parametrize("state", OPEN)
