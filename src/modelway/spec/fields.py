@@ -1,0 +1,101 @@
+"""What the models know of a place in a file: the part that holds it, its field, and what may be written there."""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from modelway.spec.document import Place
+from modelway.spec.model import Part
+
+
+def key_of(name: str, field: FieldInfo) -> str:
+    """The key in the file: `in` for Rule.allowed."""
+    return field.alias or name
+
+
+def keys(part: type[Part]) -> dict[str, FieldInfo]:
+    return {key_of(name, field): field for name, field in part.model_fields.items()}
+
+
+def parts_in(annotation: Any) -> Iterator[type[Part]]:
+    """The parts that an annotation holds, at any depth."""
+    if isinstance(annotation, type) and issubclass(annotation, Part):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from parts_in(inner)
+
+
+def field_at(root: type[Part], place: Place) -> FieldInfo | None:
+    """The field at a place; None where the place is no field: an unknown key, an item, a name of the user's."""
+    if not place:
+        return None
+    last = str(place[-1])
+    return next((found[last] for part in parts_at(root, place[:-1]) if last in (found := keys(part))), None)
+
+
+def parts_at(root: type[Part], place: Place) -> list[type[Part]]:
+    """The parts whose keys may stand at a place."""
+    found: list[Any] = [root]
+    for step in place:
+        found = [deeper for here in found for deeper in _step(here, step)]
+    return [one for here in found for one in _direct(here)]
+
+
+def allowed_words(annotation: Any) -> tuple[str, ...]:
+    """The words of the literals in an annotation."""
+    if get_origin(annotation) is Literal:
+        return tuple(value for value in get_args(annotation) if isinstance(value, str))
+    if get_origin(annotation) in (Union, UnionType, tuple, dict):
+        return tuple(word for inner in get_args(annotation) for word in allowed_words(inner))
+    return ()
+
+
+def nearest(name: str, known: Any) -> str:
+    """The known name that was most likely meant; "" when none is near."""
+    listed = [str(other) for other in known]
+    folded = {other.lower().replace("-", "_"): other for other in listed}
+    plain = str(name).lower().replace("-", "_").replace(" ", "_")
+    near = difflib.get_close_matches(plain, list(folded), 1, 0.6)
+    return folded[near[0]] if near else ""
+
+
+def meant(name: str, known: Any) -> str:
+    """`; did you mean 'x'?`, or nothing."""
+    near = nearest(name, known)
+    return f"; did you mean {near!r}?" if near else ""
+
+
+def homes(root: type[Part], key: str, place: Place = ()) -> Iterator[Place]:
+    """The places at which a key is known, those of the user's own names left out."""
+    for name, field in keys(root).items():
+        if name == key:
+            yield place
+        for part in _direct(field.annotation):
+            yield from homes(part, key, (*place, name))
+
+
+def _step(annotation: Any, step: str | int) -> list[Any]:
+    made: list[Any] = []
+    for option in _options(annotation):
+        if isinstance(option, type) and issubclass(option, Part):
+            if isinstance(step, str) and step in keys(option):
+                made.append(keys(option)[step].annotation)
+        elif get_origin(option) in (dict, Mapping):
+            made.append(get_args(option)[1])
+        elif get_origin(option) is tuple and isinstance(step, int):
+            made.append(get_args(option)[0])
+    return made
+
+
+def _options(annotation: Any) -> list[Any]:
+    if get_origin(annotation) in (Union, UnionType):
+        return [inner for option in get_args(annotation) for inner in _options(option) if inner is not NoneType]
+    return [annotation]
+
+
+def _direct(annotation: Any) -> list[type[Part]]:
+    """The parts that may stand here themselves, not in a list or under names."""
+    return [o for o in _options(annotation) if isinstance(o, type) and issubclass(o, Part)]
