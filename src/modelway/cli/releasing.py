@@ -1,4 +1,4 @@
-"""release, rollback, freeze, thaw, history: what is decided, and by whom."""
+"""release, approve, rollback, freeze, thaw, history: what is decided, and by whom."""
 
 from datetime import datetime
 from typing import Annotated
@@ -12,6 +12,7 @@ Everything = Annotated[str, typer.Argument(help="Name of the model; absent: all.
 
 def add_to(app: typer.Typer) -> None:
     app.command(epilog="Example: modelway release loans --version 3")(release)
+    app.command(epilog="Example: modelway approve loans")(approve)
     app.command(epilog="Example: modelway rollback loans --reason 'complaints from branch 12'")(rollback)
     app.command(epilog="Example: modelway freeze loans --reason 'year-end close'")(freeze)
     app.command(epilog="Example: modelway thaw loans")(thaw)
@@ -28,15 +29,29 @@ def release(
     """Ask for a version to be rolled out; what is running picks it up, or `modelway up` does so when it starts."""
     from modelway import lifecycle
     from modelway.cli.output import print_json, say
+    from modelway.flow.reporting import server_address
 
     with opened(where) as workspace:
         asked = lifecycle.release(workspace, model, version, who(), reason)
-        running = workspace.places.server.exists()
+        running = server_address(workspace) is not None
     if json:
         print_json(asked)
         return
     say(f"{model}@{asked.version}: {asked.state}; {asked.reason}")
     say("next: modelway status" if running else "next: modelway up")
+
+
+def approve(model: Model, where: Where = HERE, json: Json = False) -> None:
+    """Stand behind the open release, where the spec asks for one person or two."""
+    from modelway.cli.output import print_json, say
+    from modelway.flow import releasing
+
+    with opened(where) as workspace:
+        done = releasing.approve(workspace, model, who())
+    if json:
+        print_json(done)
+    else:
+        say(f"{model}@{done.version}: approved by {who()}; {done.state}")
 
 
 def rollback(model: Model, reason: Reason = "asked for by hand", where: Where = HERE, json: Json = False) -> None:
@@ -55,7 +70,7 @@ def rollback(model: Model, reason: Reason = "asked for by hand", where: Where = 
 def freeze(model: Everything = "*", reason: Reason = "asked for by hand", where: Where = HERE) -> None:
     """Stop all automation of one model, or of all: no retraining, no step of a release; serving goes on."""
     from modelway.cli.output import say
-    from modelway.registry import freezes
+    from modelway.state import freezes
 
     with opened(where) as workspace:
         freezes.freeze(workspace.database, model, who(), reason, workspace.clock.now())
@@ -65,7 +80,7 @@ def freeze(model: Everything = "*", reason: Reason = "asked for by hand", where:
 def thaw(model: Everything = "*", reason: Reason = "asked for by hand", where: Where = HERE) -> None:
     """End a freeze."""
     from modelway.cli.output import say
-    from modelway.registry import freezes
+    from modelway.state import freezes
 
     with opened(where) as workspace:
         freezes.thaw(workspace.database, model, who(), reason, workspace.clock.now())
@@ -82,7 +97,7 @@ def history(
     from datetime import UTC
 
     from modelway.cli.output import print_json, say, table
-    from modelway.registry import ledger
+    from modelway.state import ledger
 
     with opened(where) as workspace:
         checked = ledger.verify(workspace.database)

@@ -1,0 +1,254 @@
+"""Releases of a real workspace: answered rows in the log, ingested, judged, and the routes that follow."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+import yaml
+
+from modelway.clock import Clock
+from modelway.errors import RefusedError, StateError
+from modelway.events.log import NewEvent
+from modelway.flow import releasing
+from modelway.flow.feeding import ingest
+from modelway.flow.serving import server_of
+from modelway.records import OperatingPoint, Trigger, Validation, Verdict
+from modelway.registry import versions
+from modelway.rollout import store
+from modelway.serving.app import make_app
+from modelway.state import champions, freezes, ledger, runs
+from modelway.training.tracking import Tracking
+from modelway.workspace import Places, Workspace
+from tests.unit.serving.made import LOANS, put_version, request, with_stack
+
+pytestmark = pytest.mark.filterwarnings("ignore::polars.exceptions.PolarsInefficientMapWarning")  # ingestion's, of lists
+T0 = datetime(2026, 1, 5, tzinfo=UTC)
+SPEC = {
+    **LOANS,
+    "release": {"shadow": 10, "canary": [0.5, 1.0], "promote_on": "losses", "guard": {"loss_margin": 0.2}},
+}
+NAN = float("nan")
+
+
+class HandClock(Clock):
+    def __init__(self) -> None:
+        self.at = T0
+
+    def now(self) -> datetime:
+        return self.at
+
+
+@pytest.fixture
+def clock():
+    return HandClock()
+
+
+@pytest.fixture
+def workspace(tmp_path, clock):
+    places = Places(tmp_path)
+    for folder in (places.models / "loans", places.inner, places.logs):
+        folder.mkdir(parents=True)
+    places.spec("loans").write_text(yaml.safe_dump(SPEC))
+    made = with_stack(Workspace(places, clock))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def spec(workspace):
+    return workspace.spec("loans")
+
+
+def version(workspace, bias=0.0, *, kind="manual", run=None, accepted=True):
+    """A registered version; it calls a row good when its income is above the bias."""
+    run = run or f"loans-{len(versions.all_versions(workspace.database, 'loans')) + 1:04d}"
+    now = workspace.clock.now()
+    runs.open_run(workspace.database, run, "loans", Trigger(kind, "because"), now)
+    verdicts = () if accepted else (Verdict("baseline", "fail", "worse"),)
+    digest = put_version(workspace, SPEC, bias)
+    made = versions.register(workspace.database, "loans", run, digest, Validation((), verdicts, OperatingPoint()), now)
+    runs.finish(workspace.database, run, now)
+    return made
+
+
+def answer(workspace, count, *, name="q", income=lambda n: 3.0 if n % 2 else -0.0):
+    """Requests of one row through the server's own application, then into the lake with their labels."""
+
+    async def ask() -> None:
+        transport = httpx.ASGITransport(app=make_app(server))
+        async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+            for n in range(count):
+                row = {"id": f"{name}{n}", "income": income(n)}
+                reply = await client.post("/v2/models/loans/infer", json=request([row], id=f"{name}-{n}"))
+                assert reply.status_code == 200
+
+    server = server_of(workspace)
+    server.models.look()
+    server.shadow.start()
+    asyncio.run(ask())
+    server.shadow.drain(30)
+    known = [{"key": f"{name}{n}", "label": "good" if n % 2 else "bad"} for n in range(count)]
+    workspace.log.append("loans_labels", [NewEvent(one["key"], json.dumps(one).encode()) for one in known])
+    ingest(workspace, workspace.spec("loans"))
+
+
+def champion(workspace):
+    with workspace.database.read() as connection:
+        return champions.champion(connection, "loans")
+
+
+def shares(workspace):
+    return workspace.traffic.routes()["loans"].shares
+
+
+def first_champion(workspace, spec):
+    version(workspace, bias=1.5)
+    releasing.release(workspace, "loans", None, "ann", "first")
+    releasing.roll_out(workspace, spec)
+
+
+def look(workspace, clock, spec, hours=1):
+    clock.at += timedelta(hours=hours)
+    releasing.roll_out(workspace, spec)
+    return store.latest(workspace.database, "loans")
+
+
+def test_a_first_version_is_full_at_once_and_lost_routes_come_back(workspace, spec):
+    first_champion(workspace, spec)
+    assert (champion(workspace), shares(workspace)) == (1, {"1": 1.0})
+    workspace.places.routes.unlink()
+    releasing.roll_out(workspace, spec)
+    assert shares(workspace) == {"1": 1.0}
+
+
+def test_an_equal_challenger_goes_through_shadow_and_canary_to_full(workspace, clock, spec):
+    first_champion(workspace, spec)
+    version(workspace, bias=1.4)
+    releasing.release(workspace, "loans", None, "ann", "newer")
+    assert look(workspace, clock, spec).state == "shadow"
+    assert workspace.traffic.routes()["loans"].shadow == 2
+    few = look(workspace, clock, spec)
+    assert (few.state, "10 more requests in shadow" in few.reason) == ("shadow", True)
+    answer(workspace, 60)
+    canary = look(workspace, clock, spec)
+    assert (canary.state, canary.weight, shares(workspace)) == ("canary", 0.5, {"1": 0.5, "2": 0.5})
+    assert look(workspace, clock, spec).state == "canary"
+    answer(workspace, 20, name="c")
+    done = look(workspace, clock, spec)
+    assert (done.state, champion(workspace), shares(workspace)) == ("full", 2, {"2": 1.0})
+    assert done.evidence["pairs"] == 80
+    back = releasing.rollback(workspace, "loans", "bob", "complaints")
+    assert (back.state, champion(workspace), shares(workspace)) == ("rolled_back", 1, {"1": 1.0})
+    releasing.roll_out(workspace, spec)
+    assert champion(workspace) == 1
+    ledger.verify(workspace.database)
+
+
+@pytest.mark.parametrize(("bias", "said"), [(-8.0, "its loss is worse"), (NAN, "it fails more")])
+def test_a_bad_challenger_is_rolled_back_in_shadow_frozen_or_not(workspace, clock, spec, bias, said):
+    first_champion(workspace, spec)
+    version(workspace, bias=bias)
+    releasing.release(workspace, "loans", None, "ann", "newer")
+    look(workspace, clock, spec)
+    answer(workspace, 60)
+    freezes.freeze(workspace.database, "loans", "bob", "year end", clock.now())
+    done = look(workspace, clock, spec)
+    assert (done.state, champion(workspace)) == ("rolled_back", 1)
+    assert said in done.reason
+    assert shares(workspace) == {"1": 1.0}
+
+
+def test_a_freeze_holds_what_would_get_more_weight(workspace, clock, spec):
+    first_champion(workspace, spec)
+    version(workspace, bias=1.4)
+    freezes.freeze(workspace.database, "*", "bob", "year end", clock.now())
+    releasing.release(workspace, "loans", None, "ann", "a person may")
+    held = look(workspace, clock, spec)
+    assert held.state == "waiting"
+    assert "year end" in held.reason
+    freezes.thaw(workspace.database, "*", "bob", "over", clock.now())
+    assert look(workspace, clock, spec).state == "shadow"
+
+
+def test_what_a_person_asks_for(workspace, spec):
+    with pytest.raises(StateError, match="no accepted version"):
+        releasing.release(workspace, "loans", None, "ann", "x")
+    first_champion(workspace, spec)
+    with pytest.raises(StateError, match="loans@1 is the champion already"):
+        releasing.release(workspace, "loans", 1, "ann", "x")
+    version(workspace, accepted=False)
+    with pytest.raises(RefusedError, match="loans@2"):
+        releasing.release(workspace, "loans", 2, "ann", "x")
+    version(workspace)
+    once = releasing.release(workspace, "loans", 3, "ann", "x")
+    assert releasing.release(workspace, "loans", None, "bob", "y") == once
+    assert releasing.approve(workspace, "loans", "bob").evidence["approved"] == ["bob"]
+
+
+def test_automatic_runs_ask_for_their_release_once(workspace, clock, spec):
+    first_champion(workspace, spec)
+    made = version(workspace, bias=1.4, kind="drift", run="loans-drift-1")
+    look(workspace, clock, spec)
+    asked = store.open_release(workspace.database, "loans")
+    assert (asked.version, asked.evidence["asked_by"]) == (made.number, "modelway")
+    releasing.release_own(workspace, spec, runs.get(workspace.database, made.run), made)
+    releasing.rollback(workspace, "loans", "ann", "no")
+    look(workspace, clock, spec)
+    assert [r.state for r in store.history_of(workspace.database, "loans")] == ["rolled_back", "full"]
+
+
+def test_a_frozen_run_asks_when_it_is_thawed_and_a_manual_one_never(workspace, clock, spec):
+    first_champion(workspace, spec)
+    version(workspace, bias=1.3)
+    look(workspace, clock, spec)
+    assert store.open_release(workspace.database, "loans") is None
+    freezes.freeze(workspace.database, "loans", "bob", "year end", clock.now())
+    version(workspace, bias=1.4, kind="schedule")
+    look(workspace, clock, spec)
+    assert store.open_release(workspace.database, "loans") is None
+    freezes.thaw(workspace.database, "loans", "bob", "over", clock.now())
+    look(workspace, clock, spec)
+    assert store.open_release(workspace.database, "loans").version == 3
+
+
+def test_of_a_refitted_pair_the_refitted_one_is_released(workspace, clock, spec):
+    again = spec.model_copy(update={"training": spec.training.model_copy(update={"refit": True})})
+    first_champion(workspace, spec)
+    version(workspace, bias=1.3, kind="drift", run="d1")
+    look(workspace, clock, again)
+    assert store.open_release(workspace.database, "loans") is None
+    version(workspace, bias=1.4, kind="refit", run="d1+refit")
+    look(workspace, clock, again)
+    assert store.open_release(workspace.database, "loans").version == 3
+
+
+class Kept(Tracking):
+    """Remembers what the mirror was told."""
+
+    def __init__(self) -> None:
+        self.told: list[dict[str, int | None]] = []
+
+    def mirror(self, model, aliases):
+        self.told.append(dict(aliases))
+        return ()
+
+    def _never(self, *args, **kwargs):
+        raise AssertionError
+
+    start = log = file = finish = register = link = ping = _never
+
+
+def test_the_mirror_is_told_of_changes_and_else_seldom(workspace, clock, spec):
+    workspace.__dict__["tracking"] = kept = Kept()
+    releasing.mirror(workspace, spec)
+    assert kept.told == []
+    first_champion(workspace, spec)
+    for _ in range(3):
+        releasing.mirror(workspace, spec)
+    assert kept.told == [{"champion": 1, "challenger": None}]
+    version(workspace, bias=1.4)
+    releasing.release(workspace, "loans", None, "ann", "newer")
+    releasing.mirror(workspace, spec)
+    assert kept.told[1:] == [{"champion": 1, "challenger": 2}]
