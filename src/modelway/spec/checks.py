@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from modelway.spec.document import Mistake
-from modelway.spec.fields import meant
+from modelway.spec.fields import meant, nearest
 from modelway.spec.model import Files, Gate, Rule, Spec
 from modelway.spec.names import LATENCIES, METRICS, SEARCH_METRICS
 from modelway.spec.units import parse_count, parse_duration
@@ -55,18 +55,15 @@ def _data(spec: Spec) -> Iterator[Mistake]:
 
 
 def _columns(spec: Spec) -> Iterator[Mistake]:
-    """Roles are given to columns of the contract: those that it does not name are not read."""
+    """A role may be given to a column without a rule; where a rule has nearly that name, it was misspelt."""
     data = spec.data
     named = [("key", data.key), ("event_time", data.event_time), *(("target", data.target),) * (data.labels is None)]
     named += [("entities", name) for name in data.entities] + [("protected", name) for name in data.protected]
+    roles = {name for _, name in named}
     for role, name in named:
-        if name and name not in spec.contract:
-            guess = meant(name, spec.contract)
-            yield Mistake(
-                ("data", role),
-                f"{name!r} is no column of the contract{guess}",
-                f"name one of the contract, or add {name}: {{type: …}} there",
-            )
+        if name and name not in spec.contract and (near := nearest(name, spec.contract, 0.79)) and near not in roles:
+            what = f"{name!r} is no column of the contract; did you mean {near!r}?"
+            yield Mistake(("data", role), what, f"name that one, or add {name}: {{type: …}} to the contract")
     rule = spec.contract.get(data.event_time or "")
     if rule and rule.type not in ("date", "datetime"):
         what = f"{data.event_time!r} is of type {rule.type} in the contract, and an event time is a date or a datetime"

@@ -1,7 +1,7 @@
 """What the models know of a place in a file: the part that holds it, its field, and what may be written there."""
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -53,16 +53,16 @@ def allowed_words(annotation: Any) -> tuple[str, ...]:
     return ()
 
 
-def nearest(name: str, known: Any) -> str:
-    """The known name that was most likely meant; "" when none is near."""
+def nearest(name: str, known: Iterable[object], least: float = 0.6) -> str:
+    """The known name that was most likely meant (`least`: how alike, 0–1); "" when none is near."""
     listed = [str(other) for other in known]
     folded = {other.lower().replace("-", "_"): other for other in listed}
     plain = str(name).lower().replace("-", "_").replace(" ", "_")
-    near = difflib.get_close_matches(plain, list(folded), 1, 0.6)
+    near = difflib.get_close_matches(plain, list(folded), 1, least)
     return folded[near[0]] if near else ""
 
 
-def meant(name: str, known: Any) -> str:
+def meant(name: str, known: Iterable[object]) -> str:
     """`; did you mean 'x'?`, or nothing."""
     near = nearest(name, known)
     return f"; did you mean {near!r}?" if near else ""

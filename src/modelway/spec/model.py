@@ -86,6 +86,7 @@ class Feature(Part):
     of: str | None = None
     """The column that the window aggregates; `target` is allowed with a delay."""
     stat: Literal["count", "sum", "mean", "std", "min", "max", "distinct", "last"] | None = None
+    """What the window computes."""
     by: str | tuple[str, ...] | None = None
     """The entity column or columns; absent: all events of the source."""
     window: Duration | None = None
@@ -151,6 +152,7 @@ class Decision(Part):
     threshold: Literal["argmax", "by_cost", "by_rate"] | float = "argmax"
     """argmax, a fixed probability, by_cost (with `cost`), or by_rate (with `rate`)."""
     cost: Cost = Cost()
+    """What each kind of wrong decision costs."""
     rate: Share | None = None
     """Share of rows to be called positive."""
     top_k: Count | None = None
@@ -163,7 +165,9 @@ class Gate(Part):
     metric: str
     """roc_auc, average_precision, log_loss, brier, accuracy, cost, mae, rmse, r2, latency_p99_ms, four_fifths …"""
     min: float | None = None
+    """The metric must be shown to be at least this."""
     max: float | None = None
+    """The metric must be shown to be at most this."""
     against: Literal["champion", "baseline"] | None = None
     """champion: the version that serves; baseline: a model that knows only the target's distribution."""
     margin: float | None = None
@@ -189,6 +193,7 @@ class Rollout(Part):
     canary: tuple[Share, ...] = (0.05, 0.25, 1.0)
     """Shares of the requests, step by step; the last is all."""
     guard: Guard = Guard()
+    """What stops a release."""
     alpha: Share = 0.05
     """Error rate of the whole release, spent over all guards and looks."""
     promote_on: Literal["auto", "errors", "losses"] = "auto"
@@ -196,10 +201,12 @@ class Rollout(Part):
     at_most: Duration = parse_duration("90d")
     """A release that is still undecided after this long is rolled back."""
     approval: Literal["none", "one_person", "two_people"] = "none"
+    """How many people other than the trainer must approve before a version may answer clients."""
 
 
 class Drift(Part):
     reference: Literal["training"] = "training"
+    """What requests are compared with: the rows that the version was trained on."""
     alpha: Share = 0.05
     """False discovery rate over all columns of one look."""
     min_distance: float = 0.1
@@ -212,11 +219,14 @@ class Drift(Part):
 
 class Slo(Part):
     availability: Share = 0.999
+    """Share of the requests that must be answered."""
     latency_p99_ms: float = 50.0
+    """The 99th percentile of latency that is promised, in milliseconds."""
 
 
 class Monitoring(Part):
     drift: Drift = Drift()
+    """Whether requests are still like the training rows."""
     performance: bool = True
     """Judge matured predictions against the holdout."""
     every: Duration = parse_duration("1d")
@@ -224,6 +234,7 @@ class Monitoring(Part):
     horizon: Duration = parse_duration("0d")
     """How long one label overlaps the next ones (a target about the coming days): resampling uses blocks no shorter."""
     slo: Slo = Slo()
+    """What is promised to clients."""
     alerts: tuple[str, ...] = ("terminal", "file")
     """terminal, file, or webhook:NAME with the address in the environment variable MODELWAY_WEBHOOK_NAME."""
 
@@ -245,20 +256,29 @@ class Spec(Part):
     model: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")
     """Name: lower-case letters, digits, - and _."""
     owner: str = ""
+    """Who answers for the model: a team or a person."""
     tier: Literal["high", "medium", "low"] = "medium"
     """Materiality; sets which approvals and dossier chapters are due."""
     task: Literal["binary", "multiclass", "regression"]
+    """What is predicted: one of two classes, one of several, or a number."""
     data: Data
+    """Where rows come from, and what their columns are for."""
     contract: dict[str, Rule] = Field(default_factory=dict)
-    """By column; columns not named here are ignored."""
+    """By column: its type and what it may hold; columns not named here do not enter the model."""
     features: dict[str, Feature] = Field(default_factory=dict)
+    """By name: columns derived from those of the row, or from earlier events."""
     training: Training = Training()
+    """How rows are split, and what `build` is given."""
     decision: Decision = Decision()
+    """The operating point: how a score becomes a decision (binary tasks)."""
     gates: tuple[Gate, ...] = ()
     """Beside these, `baseline`, `champion` and latency are always judged, with defaults."""
     release: Rollout = Rollout()
+    """How a new version takes over from the champion."""
     monitoring: Monitoring = Monitoring()
+    """What is watched while the model serves."""
     retraining: Retraining = Retraining()
+    """When the model is trained again without being asked."""
 
     @property
     def topic(self) -> str:

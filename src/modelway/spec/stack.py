@@ -14,6 +14,7 @@ class FolderEvents(Part):
 
 class Serving(Part):
     host: str = "127.0.0.1"
+    """The address that the server listens on; 0.0.0.0 for all."""
     port: int = 8080
     """0 takes a free port."""
 
@@ -22,11 +23,13 @@ class Stack(Part):
     """One installation."""
 
     events: FolderEvents = FolderEvents()
+    """The event log in the workspace."""
     state: str = ""
     """SQLAlchemy URL of the control database; empty: SQLite in the workspace. A password comes from MODELWAY_STATE_PASSWORD."""
     tracking: str = ""
     """MLflow tracking URI; empty: SQLite in the workspace."""
     serving: Serving = Serving()
+    """Where the server listens."""
     tick_seconds: float = Field(default=1.0, gt=0)
     """How often the control loop looks."""
     lease_seconds: float = Field(default=30.0, gt=0)

@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
 
@@ -50,6 +50,19 @@ def parse_count(value: Any) -> int:
     return int(match[1])
 
 
-Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(write_duration, return_type=str)]
-Share = Annotated[float, BeforeValidator(parse_share)]
-Count = Annotated[int, BeforeValidator(parse_count)]
+_DURATION = {
+    "type": "string",
+    "pattern": r"^(every )?\s*\d+(\.\d+)?\s*(s|m|min|h|d|w|y)$",
+    "examples": ["7d", "12h", "30m"],
+}
+_SHARE = {"type": ["number", "string"], "minimum": 0, "maximum": 1, "examples": ["20%", 0.2]}
+_COUNT = {"type": ["integer", "string"], "minimum": 0, "examples": [200, "200 requests"]}
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    PlainSerializer(write_duration, return_type=str),
+    WithJsonSchema(_DURATION),
+]
+Share = Annotated[float, BeforeValidator(parse_share), WithJsonSchema(_SHARE)]
+Count = Annotated[int, BeforeValidator(parse_count), WithJsonSchema(_COUNT)]

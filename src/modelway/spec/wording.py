@@ -116,7 +116,7 @@ def _own(error: ErrorDetails) -> str:
     """pydantic's sentence, for the rarer bounds."""
     if error["type"] == "string_pattern_mismatch":
         return "lower-case letters, digits, - and _ only, and a letter first, for example credit-risk"
-    return error["msg"][0].lower() + error["msg"][1:].replace("Input should", "should")
+    return error["msg"].removeprefix("Input ")
 
 
 def _or(options: list[str]) -> str:
