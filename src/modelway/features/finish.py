@@ -91,7 +91,8 @@ def _column(window: Window, aligned: pl.DataFrame, matter: Matter, names: Mappin
         case "sum" | "mean" | "std":
             counts = found("count", column).fill_null(0)
             parts = {place: found("sum", name) for place, name in matter.parts[window.of].items()}
-            squares = {place: found("sum", name) for place, name in matter.squares[window.of].items()}
+            cut = matter.squares[window.of] if window.stat == "std" else {}
+            squares = {place: found("sum", name) for place, name in cut.items()}
             made = _summed(window.stat, counts, parts, squares)
         case "last":
             made = _last(found("last", column), matter, column)

@@ -96,7 +96,7 @@ def _answer(
     seen = pairs.select(row=pairs.row, age=pairs.t - pairs["at"], labelled=pairs.labelled <= pairs.known, **values)
     own = matter.own.join(decisions.select("row"), on="row", how="semi", maintain_order="left")
     if closed and own.height:
-        itself = own.select("row", *columns, age=pl.lit(0, pl.Int64), labelled=pl.lit(False))[seen.columns]
+        itself = own.select("row", *columns, age=pl.lit(0, pl.Int64), labelled=pl.lit(False)).select(*seen.columns)
         seen = seen.union(ibis.memtable(itself.to_arrow()))
     wanted = {name: _aggregate(seen, what, closed) for name, what in asked.wanted.items()}
     return pl.DataFrame(pl.from_arrow(connection.to_pyarrow(seen.group_by("row").aggregate(**wanted))))

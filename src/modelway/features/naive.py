@@ -151,7 +151,7 @@ def _statistic(stat: str, values: list[Any]) -> float | None:
     if stat in ("count", "distinct"):
         return float(n if stat == "count" else len(set(values)))
     if stat in ("min", "max", "last"):
-        return float({"min": min, "max": max, "last": lambda all_values: all_values[-1]}[stat](values))
+        return float(values[-1] if stat == "last" else min(values) if stat == "min" else max(values))
     whole = sum(Fraction(value) for value in values)
     if stat == "sum":
         return float(whole)

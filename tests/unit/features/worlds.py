@@ -72,14 +72,16 @@ def windows(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def events(draw: st.DrawFn, most: int = 12) -> pl.DataFrame:
-    """Events in the order of the log: arrivals never go back; a key that comes again is a correction."""
+    """Events in the order of the log: arrivals never go back; a key that comes again is a correction; a label by key."""
     rows, arrived = [], START
+    labels: dict[str, Any] = {}
     for offset in range(draw(st.integers(1, most))):
         arrived += draw(st.sampled_from([timedelta(), timedelta(), HOUR, 2 * HOUR]))
         at = START + draw(st.integers(-4, 12)) * HOUR
-        labelled = draw(st.sampled_from([None, "0", "1"]))
-        known = None if labelled is None else at + draw(st.integers(0, 6)) * HOUR
         key = f"k{draw(st.integers(0, most))}"
+        if key not in labels:
+            labels[key] = draw(st.sampled_from([(None, None), ("0", at + HOUR), ("1", at), ("1", at + 5 * HOUR)]))
+        labelled, known = labels[key]
         who, where = draw(st.sampled_from(["p", "q", None])), draw(st.sampled_from(["r", "s"]))
         rows.append((key, at, arrived, 0, offset, 0, who, where, draw(NUMBERS), draw(WORDS), labelled, known))
     return pl.DataFrame(rows, SCHEMA, orient="row")
