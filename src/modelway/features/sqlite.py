@@ -159,7 +159,7 @@ def _index(connection: sqlite3.Connection, key: str) -> None:
             if until > arrived:
                 row = (*place, until, content, target, labelled)
                 connection.execute("insert or replace into past values (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
-            elif (at, arrived) not in {(other[0], other[1]) for other in versions[n + 1 :]}:
+            else:  # never counted; a later version at the same place is written after it
                 connection.execute(
                     "delete from past where by = ? and entity = ? and at = ? and arrived = ? and key = ?", place
                 )
