@@ -20,10 +20,11 @@ from modelway.rollout import store
 from modelway.serving.app import make_app
 from modelway.state import champions, freezes, ledger, runs
 from modelway.training.tracking import Tracking
-from modelway.workspace import Places, Workspace
-from tests.unit.serving.made import LOANS, put_version, request, with_stack
+from tests.unit.serving.made import LOANS, make_workspace, put_version, request
 
-pytestmark = pytest.mark.filterwarnings("ignore::polars.exceptions.PolarsInefficientMapWarning")  # ingestion's, of lists
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::polars.exceptions.PolarsInefficientMapWarning"
+)  # ingestion's, of lists
 T0 = datetime(2026, 1, 5, tzinfo=UTC)
 SPEC = {
     **LOANS,
@@ -47,11 +48,9 @@ def clock():
 
 @pytest.fixture
 def workspace(tmp_path, clock):
-    places = Places(tmp_path)
-    for folder in (places.models / "loans", places.inner, places.logs):
-        folder.mkdir(parents=True)
-    places.spec("loans").write_text(yaml.safe_dump(SPEC))
-    made = with_stack(Workspace(places, clock))
+    made = make_workspace(tmp_path, clock)
+    made.places.project("loans").mkdir()
+    made.places.spec("loans").write_text(yaml.safe_dump(SPEC))
     yield made
     made.close()
 

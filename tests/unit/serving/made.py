@@ -15,11 +15,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from modelway.clock import Clock
 from modelway.contracts.contract import contract_of, to_plain
 from modelway.features.plan import plan_of
 from modelway.records import Manifest, OperatingPoint, Route, dumps
 from modelway.spec.model import Spec
-from modelway.spec.stack import Stack
 from modelway.workspace import Places, Workspace
 
 CLASSES = ("bad", "good")
@@ -89,17 +89,15 @@ def put_version(workspace: Workspace, given: dict[str, Any] = LOANS, bias: float
     return workspace.artifacts.put(dumps(manifest))
 
 
-def make_workspace(root: Path) -> Workspace:
+def make_workspace(root: Path, clock: Clock | None = None) -> Workspace:
+    """A workspace whose server takes a free port."""
     places = Places(root)
     for folder in (places.models, places.inner, places.logs):
         folder.mkdir(parents=True, exist_ok=True)
-    return with_stack(Workspace(places))
-
-
-def with_stack(workspace: Workspace) -> Workspace:
-    workspace.__dict__["stack"] = Stack.model_validate({"serving": {"port": 0}})
-    workspace.database.migrate()
-    return workspace
+    places.stack.write_text("serving: {port: 0}\n")
+    made = Workspace(places, clock)
+    made.database.migrate()
+    return made
 
 
 def route(
@@ -136,14 +134,11 @@ def becomes(condition: Callable[[], Any], seconds: float = 15) -> Any:
 SCRIPT = """
 import sys
 from pathlib import Path
-from modelway.flow.serving import run_server
-from modelway.spec.stack import Stack
-from modelway.workspace import Places, Workspace
-workspace = Workspace(Places(Path(sys.argv[1])))
-workspace.__dict__["stack"] = Stack.model_validate({"serving": {"port": 0}})
-run_server(workspace)
+from modelway.control.serve import main
+code = main(sys.argv[1])
 if len(sys.argv) > 2:
     Path(sys.argv[2]).write_text("\\n".join(sys.modules))
+sys.exit(code)
 """
 
 
