@@ -22,7 +22,5 @@ class Case:
     key: str | None = None
     event_time: str | None = None
     ignored: tuple[str, ...] = ()
-    fit: bool = True
-    """Fitted here (False: too large for a unit test's time)."""
     exact: bool = False
     """Exported and proved here."""

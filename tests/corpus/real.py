@@ -72,21 +72,21 @@ def sp500(folder: Path) -> Path | None:
 
 
 REAL = (
-    Case("uci-credit", "UCI 350, 30,000 card holders (gzip)", "class", "binary", uci, key="ID", fit=False),
+    Case("uci-credit", "UCI 350, 30,000 card holders (gzip)", "class", "binary", uci, key="ID"),
     Case("breast-cancer", "scikit-learn", "target", "binary", sklearn("breast_cancer")),
     Case("iris", "scikit-learn, class names, nameless index", "species", "multiclass", iris_by_name, key="column_1", exact=True),
     Case("wine", "scikit-learn", "target", "multiclass", sklearn("wine"), exact=True),
     Case("digits", "scikit-learn, 64 pixels, ten classes", "target", "multiclass", sklearn("digits"),
-         ignored=("pixel_0_0",), fit=False),
+         ignored=("pixel_0_0",)),
     Case("diabetes", "scikit-learn", "target", "regression", sklearn("diabetes"), exact=True),
     Case("fair", "statsmodels, affairs as a number", "affairs", "regression", statsmodels("fair")),
     Case("fair-parquet", "statsmodels, Parquet, whole numbers 1–5", "rate_marriage", "multiclass",
-         statsmodels("fair", ".parquet"), fit=False),
+         statsmodels("fair", ".parquet")),
     Case("anes96", "statsmodels, Clinton or Dole", "vote", "binary", statsmodels("anes96"), exact=True),
     Case("spector", "statsmodels, 32 students", "GRADE", "binary", statsmodels("spector"), exact=True),
     Case("copper", "statsmodels, 25 years", "WORLDCONSUMPTION", "regression", statsmodels("copper")),
     Case("longley", "statsmodels, 16 years", "TOTEMP", "regression", statsmodels("longley", ".ndjson"), exact=True),
-    Case("randhie", "statsmodels, 20,190 visits", "mdvis", "regression", statsmodels("randhie"), fit=False),
+    Case("randhie", "statsmodels, 20,190 visits", "mdvis", "regression", statsmodels("randhie")),
     Case("statecrime", "statsmodels, 51 states as index", "murder", "regression", statsmodels("statecrime")),
     Case("sp500", "arch, daily prices 2013–2018 (gzip)", "turbulent", "binary", sp500, event_time="Date", exact=True),
 )  # fmt: skip

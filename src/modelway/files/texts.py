@@ -14,6 +14,9 @@ COMMA = r"^[+-]?(?:\d+|\d{1,3}(?:\.\d{3})+)(?:,\d+)?$"
 """A number with a decimal comma, and dots between thousands."""
 
 
+_SAMPLE = 1000
+
+
 def trimmed(frame: pl.DataFrame) -> pl.DataFrame:
     """Text without blanks at its ends; blank text is missing."""
     text = pl.col(pl.String).str.strip_chars()
@@ -22,7 +25,7 @@ def trimmed(frame: pl.DataFrame) -> pl.DataFrame:
 
 def typed(column: pl.Series, *, comma: bool = False) -> pl.Series:
     """The column of trimmed text as Int64, Float64, Boolean, Date or Datetime(us, UTC), or as it is."""
-    if column.dtype != pl.String or _is_text(column.head(1000), comma):
+    if column.dtype != pl.String or (len(column) > _SAMPLE and _is_text(column.head(_SAMPLE), comma)):
         return column
     kind = _kind(_meant(column.drop_nulls().unique()), comma)
     if kind == "number":

@@ -49,10 +49,11 @@ def look(frame: pl.DataFrame, target_name: str) -> Look:
     target = target_of(facts_of(frame[target_name]))
     columns = [facts_of(frame[name]) for name in frame.columns if name != target_name]
     doubled = _doubled(frame)
-    found = roles.identifier(columns, doubled)
+    free = [c for c in columns if not c.name.startswith("_")]
+    found = roles.identifier(free, doubled)
     key = found[0] if found else None
     rest = [c for c in columns if c is not key]
-    moment, other_dates = roles.event_time(rest, target)
+    moment, other_dates = roles.event_time([c for c in free if c is not key], target)
     rest = [c for c in rest if c is not moment]
     ignored = {c.name: why for c in rest if (why := _useless(c))}
     leaks = {c.name: why for c in rest if c.name not in ignored and (why := leak(c, target))}
@@ -79,6 +80,8 @@ def _doubled(frame: pl.DataFrame) -> pl.Series | None:
 
 
 def _useless(c: Facts) -> str:
+    if c.name.startswith("_"):
+        return "names that start with _ are Modelway's own: rename it in the file to use it"
     if c.present == 0:
         return "no row has a value"
     if c.distinct == 1 and (not c.missing or c.missing == c.rows):

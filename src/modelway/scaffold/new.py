@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
-import yaml
 
 from modelway import faults
 from modelway.errors import DataError, DiskFullError, ModelwayError, UsageError
@@ -21,7 +20,7 @@ from modelway.scaffold.look import look
 from modelway.scaffold.model_text import model_text
 from modelway.scaffold.spec_text import spec_text
 from modelway.scaffold.test_text import test_text
-from modelway.spec.model import Spec
+from modelway.spec.load import load_spec
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _OURS = {
@@ -68,7 +67,6 @@ def new_project(
         "model.py": model_text(model, found),
         "tests/test_model.py": test_text(model, found),
     }
-    Spec.model_validate(yaml.safe_load(texts["modelway.yaml"]))
     try:
         _write(place, texts)
     except OSError as error:
@@ -104,8 +102,10 @@ def _demand_target(frame: pl.DataFrame, target: str, data: Path) -> None:
         raise DataError(
             f"{data} has columns with names that Modelway uses: {', '.join(ours)}", "rename them in the file"
         )
-    if target in frame.columns:
+    if target in frame.columns and not target.startswith("_"):
         return
+    if target in frame.columns:
+        raise UsageError(f"the target {target!r} starts with _, as Modelway's own columns do", "rename it in the file")
     folded = {name.casefold(): name for name in reversed(frame.columns)}
     close = difflib.get_close_matches(target.casefold().strip(), list(folded), n=1, cutoff=0.6)
     fix = f"did you mean --target {folded[close[0]]!r}?" if close else "name one of them with --target"
@@ -113,10 +113,10 @@ def _demand_target(frame: pl.DataFrame, target: str, data: Path) -> None:
 
 
 def _named_file(data: Path, root: Path) -> str:
-    """Relative to the workspace when it lies in it; characters that a pattern would read otherwise are escaped."""
+    """Relative to the workspace when it lies in it or beside it; characters that a pattern would read otherwise are escaped."""
     full, home = data.resolve(), root.resolve()
-    path = full.relative_to(home) if full.is_relative_to(home) else full
-    return glob.escape(path.as_posix())
+    near = full.is_relative_to(home.parent) and home.parent != home.parent.parent
+    return glob.escape(Path(os.path.relpath(full, home)).as_posix() if near else full.as_posix())
 
 
 def _write(place: Path, texts: dict[str, str]) -> None:
@@ -131,6 +131,7 @@ def _write(place: Path, texts: dict[str, str]) -> None:
             file = fresh / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
+        load_spec(fresh / "modelway.yaml")  # read as any other spec: no project is left that `run` would refuse
         _sync(fresh)
         faults.point("scaffold.before-rename")
         if place.exists():
