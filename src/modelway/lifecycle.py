@@ -13,7 +13,7 @@ may be killed at any line and called again: what a step made stands in the contr
 from typing import TYPE_CHECKING
 
 from modelway.errors import EngineError, ModelwayError
-from modelway.flow import feeding, making, releasing, runs
+from modelway.flow import feeding, making, opening, releasing, runs
 from modelway.flow.feeding import ingest, quarantined, replay_quarantine, send_labels
 from modelway.flow.holding import hold, holder_name, insist
 from modelway.flow.releasing import mirror, release, roll_out, rollback
@@ -64,9 +64,9 @@ def tend(workspace: "Workspace", model: str, lease: "Lease | None" = None) -> No
     mirror(workspace, spec)
 
 
-def open_run(workspace: "Workspace", model: str, trigger: Trigger) -> str:
-    """A new run's id, for a person; automatic runs are named by the decision that they follow from."""
-    return runs.open_manual(workspace, model, trigger)
+def open_run(workspace: "Workspace", model: str, trigger: Trigger, tell: Tell = feeding.silent) -> str:
+    """The id of the run that a person asks for; automatic runs are named by the decision that they follow from."""
+    return opening.open_manual(workspace, model, trigger, tell)
 
 
 def run(workspace: "Workspace", run_id: str, tell: Tell = feeding.silent) -> Version:

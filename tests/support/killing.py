@@ -9,7 +9,9 @@ from typing import Any
 
 KILLED = -9
 _fork = multiprocessing.get_context("forkserver")
-_fork.set_forkserver_preload(["modelway.flow.making", "modelway.lifecycle", "deltalake", "polars", "tests.support.killing"])
+_fork.set_forkserver_preload(
+    ["modelway.flow.making", "modelway.lifecycle", "deltalake", "polars", "tests.support.killing"]
+)
 
 
 def run_apart(target: Callable[..., Any], *args: Any, kill_at: str = "", trace: Path | None = None) -> int:
@@ -47,6 +49,6 @@ def _child(target: Callable[..., Any], args: tuple[Any, ...], kill_at: str, trac
     faults.point = faults._from_environment()
     try:
         target(*args)
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - whatever happened, the parent must see it as exit code 1
         traceback.print_exc()
         os._exit(1)

@@ -28,8 +28,8 @@ def run(model: Model, where: Where = HERE, json: Json = False) -> None:
     from modelway.records import Trigger
 
     with opened(where) as workspace:
-        name = lifecycle.open_run(workspace, model, Trigger("manual", "asked for by hand", who()))
         with progress(not json) as step:
+            name = lifecycle.open_run(workspace, model, Trigger("manual", "asked for by hand", who()), step)
             version = lifecycle.run(workspace, name, step)
         report = lifecycle.run_report(workspace, name)
     if json:

@@ -7,7 +7,7 @@ from modelway.cli.output import cell, say, table
 from modelway.records import Candidate, Fit, Ingested, TrainingSet, Version, loads, plain
 
 
-def show_run(report: Mapping[str, Any], version: Version, link: str = "") -> None:
+def show_run(report: Mapping[str, Any], version: Version) -> None:
     """Metrics with intervals, gates with verdicts, where the time went, where to look, and the next command."""
     import json
 
@@ -18,6 +18,8 @@ def show_run(report: Mapping[str, Any], version: Version, link: str = "") -> Non
 
     made, fitted, candidate = record("prepare", TrainingSet), record("train", Fit), record("export", Candidate)
     say(f"{made.train_rows:,} rows to learn from, {made.holdout_rows:,} held out; {', '.join(map(str, made.tables))}")
+    if report["quarantined"]:
+        say(f"{report['quarantined']:,} rows broke the contract: modelway quarantine list {version.model}")
     proof = candidate.graph.parity
     say(
         f"the graph equals the Python model on {proof.rows:,} rows to {proof.worst:.1e} (allowed {proof.tolerance:.0e}, "
@@ -35,8 +37,7 @@ def show_run(report: Mapping[str, Any], version: Version, link: str = "") -> Non
     )
     timed = ", ".join(f"{name} {steps[name]['seconds']:.1f} s" for name in steps)
     say(f"time: {timed}; {fitted.trials} trials" if fitted.trials else f"time: {timed}")
-    if link:
-        say(f"MLflow: {link}")
+    say(f"MLflow: run {report['run'].id} in experiment {version.model} (modelway mlflow opens the UI)")
     if version.accepted:
         say(f"{version} is accepted and registered.")
         say(f"next: modelway release {version.model}")

@@ -81,7 +81,7 @@ def altered(base: "pd.DataFrame", changes: Iterable[tuple[str, Any]]) -> "pd.Dat
     wanted = list(changes)
     rows = pd.concat([base.iloc[:1]] * max(len(wanted), 1), ignore_index=True).iloc[: len(wanted)]
     for place, (name, value) in enumerate(wanted):
-        rows.iat[place, rows.columns.get_loc(name)] = value
+        rows.loc[place, name] = value
     return rows
 
 
@@ -92,7 +92,7 @@ def _not_taken(taken: Taken, base: "pd.DataFrame", changes: list[tuple[str, Any]
 
 def _beyond(taken: Taken, trusted: Taken, base: "pd.DataFrame", largest: Mapping[str, float]) -> dict[str, float]:
     """The largest size that each column takes, for those that do not take all; never less than the data's own."""
-    limits = {}
+    limits: dict[str, float] = {}
     reached = dict(largest)
     for size, ask in [*((step, taken) for step in NEAR), *((step, trusted) for step in LADDER)]:
         sizes = {n: largest[n] * size if ask is taken else size for n in largest if n not in limits}

@@ -6,6 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from modelway.flow.sources import source_of
+from modelway.ingest import quarantine
 from modelway.records import Alert, TrainingSet, Version
 from modelway.registry import versions
 from modelway.rollout import store
@@ -21,7 +23,9 @@ def run_report(workspace: Workspace, run: str) -> dict[str, Any]:
     with workspace.database.read() as connection:
         rows = connection.execute(sa.select(steps).where(steps.c.run == run)).all()
     version = versions.of_run(workspace.database, run)
+    refused = quarantine.waiting(workspace.lake, source_of(workspace.spec(found.model))).height
     return {
+        "quarantined": refused,
         "run": found,
         "version": version,
         "steps": {row.name: {"seconds": row.seconds, "record": json.loads(row.record)} for row in rows},

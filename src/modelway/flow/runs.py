@@ -64,9 +64,8 @@ class Work:
         return spec_of(self.workspace, self.record("ingest").spec)
 
 
-def open_manual(workspace: Workspace, model: str, trigger: Trigger) -> str:
+def open_new(workspace: Workspace, model: str, trigger: Trigger) -> str:
     """The id of a new run, counted by model."""
-    workspace.spec(model)
     while True:
         with workspace.database.read() as connection:
             count = sa.select(sa.func.count()).select_from(runs_table).where(runs_table.c.model == model)

@@ -1,0 +1,46 @@
+"""Before a run that a person asks for: everything that can be known to be wrong is said now, before anything is written."""
+
+import hashlib
+
+from modelway.features.plan import plan_of
+from modelway.flow import feeding
+from modelway.flow.feeding import Tell, silent
+from modelway.flow.holding import hold, holder_name
+from modelway.flow.runs import open_new, spec_bytes
+from modelway.records import Fit, Sources, Trigger, loads
+from modelway.spec.model import Spec
+from modelway.state import runs
+from modelway.state.runs import Run
+from modelway.training.user_code import load_user_code
+from modelway.workspace import Workspace
+
+
+def open_manual(workspace: Workspace, model: str, trigger: Trigger, tell: Tell = silent) -> str:
+    """The id of the run to do: one that was stopped on the way goes on if spec and model.py are what they were, else a new one.
+
+    Raises what is wrong with the spec, with model.py or with the files; then no run is opened and nothing has changed.
+    """
+    spec = workspace.spec(model)
+    plan_of(spec)
+    code = load_user_code(workspace.places.project(model))
+    code.build(spec.training.params, spec.task)
+    feeding.send_files(workspace, spec, tell)
+    for left in runs.pending(workspace.database, model):
+        if left.trigger.kind == "manual" and _can_go_on(workspace, left, spec, code.digest):
+            return left.id
+    return open_new(workspace, model, trigger)
+
+
+def _can_go_on(workspace: Workspace, left: Run, spec: Spec, code: str) -> bool:
+    """Whether nobody works on it and it is still what is wanted; if it is no longer, it is closed with the reason."""
+    with hold(workspace, f"run/{left.id}", holder_name()) as lease:
+        if lease is None:
+            return False
+        gathered, trained = (runs.step(workspace.database, left.id, name) for name in ("ingest", "train"))
+        wanted = hashlib.sha256(spec_bytes(spec)).hexdigest()
+        same_spec = gathered is None or loads(Sources, gathered).spec == wanted
+        if same_spec and (trained is None or loads(Fit, trained).code == code):
+            return True
+        reason = "given up: it was stopped on the way, and the spec or model.py has changed since"
+        runs.finish(workspace.database, left.id, workspace.clock.now(), error=reason, lease=lease)
+        return False

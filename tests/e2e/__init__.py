@@ -1,0 +1,1 @@
+"""The installed command, as its users type it."""

@@ -1,0 +1,1 @@
+"""On real engines: `make engines` starts them."""

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Runs the contract tests on the real engines with the Python $1: starts PostgreSQL on a free port of 127.0.0.1, and stops it.
+# An engine that is not installed is installed (Debian, as root); where that is impossible its tests are skipped, unless
+# MODELWAY_ENGINES_PROMISED is set: then that is a failure.
+set -euo pipefail
+python=$1
+export LC_ALL=C
+
+found() { ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1; }
+bin=$(found || true)
+if [ -z "$bin" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends postgresql >/dev/null
+  bin=$(found)
+fi
+if [ -z "$bin" ]; then
+  [ -z "${MODELWAY_ENGINES_PROMISED:-}" ] || { echo "PostgreSQL is promised here, and not installed" >&2; exit 1; }
+  echo "PostgreSQL is not installed: its tests are skipped"
+  exec "$python" -m pytest -m engines
+fi
+
+place=$(mktemp -d) user=()
+if [ "$(id -u)" = 0 ]; then user=(runuser -u postgres --) && chown postgres "$place"; fi
+stop() { "${user[@]}" "$bin/pg_ctl" -D "$place/data" -m immediate stop >/dev/null 2>&1 || true; rm -rf "$place"; }
+trap stop EXIT
+port=$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+"${user[@]}" "$bin/initdb" -D "$place/data" -A trust -U modelway -E UTF8 --locale=C --no-sync >/dev/null
+"${user[@]}" "$bin/pg_ctl" -D "$place/data" -w -l "$place/log" \
+  -o "-p $port -k $place -c listen_addresses=127.0.0.1 -c fsync=off" start >/dev/null
+MODELWAY_TEST_POSTGRES="postgresql+psycopg://modelway@127.0.0.1:$port/postgres" "$python" -m pytest -m engines
