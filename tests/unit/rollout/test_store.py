@@ -1,5 +1,9 @@
 """Releases in the control database: asked once, moved once, rolled back, always with a ledger entry."""
 
+import os
+import signal
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -155,3 +159,46 @@ def test_routes_follow_the_release(database):
     assert route_for("loans", done, 2, digests).shares == {"2": 1.0}
     back = store.rollback(database, "loans", "ann", "no", T0)
     assert route_for("loans", back, 1, digests).shares == {"1": 1.0}
+
+
+KILLED = """
+import sys
+from datetime import UTC, datetime
+from modelway.rollout import store
+from modelway.rollout.evidence import Move
+from modelway.state.database import Database
+now, database = datetime(2026, 1, 5, tzinfo=UTC), Database(sys.argv[1])
+asked = store.ask(database, "loans", 2, 1, now, "modelway", "newest", "r2", accepted=True)
+if asked.state == "waiting":
+    asked = store.move(database, asked, Move("full", 0, 1.0, "passed", "good"), now)
+if asked.state == "full":
+    store.rollback(database, "loans", "ann", "complaints", now)
+"""
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "release.before-ask",
+        "ledger.after-write",
+        "release.after-ask",
+        "release.before-move",
+        "champion.before-write",
+        "ledger.before-write:4",
+        "release.after-move",
+        "release.before-rollback",
+        "ledger.after-write:4",
+        "release.after-rollback",
+    ],
+)
+def test_killed_anywhere_and_begun_again_it_ends_the_same(database, point):
+    full(database, 1)
+    command = [sys.executable, "-c", KILLED, str(database.engine.url)]
+    killed = subprocess.run(command, env={**os.environ, "MODELWAY_KILL_AT": point}, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    if store.latest(database, "loans").state != "rolled_back":
+        subprocess.run(command, check=True)
+    assert champion(database) == 1
+    release = [("release", "waiting"), ("release", "full"), ("champion", None)]
+    assert actions(database) == [*release, *release, ("release", "rolled_back"), ("champion", None)]
+    assert ledger.verify(database) == 8

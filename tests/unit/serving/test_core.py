@@ -1,5 +1,6 @@
 """The pure parts of the server: the protocol both ways, shares, exchange of versions, decisions, refusals, the shadow's queue."""
 
+import asyncio
 import math
 import threading
 from dataclasses import replace
@@ -12,10 +13,12 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from modelway.clock import WallClock
 from modelway.errors import DataError, DiskFullError, EngineError, NotFoundError, ServerError, StateError
 from modelway.records import Column, Manifest, OperatingPoint, Route
 from modelway.serving import protocol, replies
 from modelway.serving.answer import answer_rows, decision_of, moment_of
+from modelway.serving.app import Server, make_app
 from modelway.serving.client import infer
 from modelway.serving.log import PredictionLog, prediction_events
 from modelway.serving.models import Models
@@ -321,6 +324,39 @@ def test_the_log_is_flushed_when_there_is_something_and_again_after_a_failure():
     log.flush()
     log.flush()
     assert len(flushed) == 2
+
+
+def test_what_cannot_be_logged_is_not_answered_and_what_fails_is_logged():
+    written, problem = [], [DiskFullError("no space")]
+
+    def publish(topic, events):
+        if problem:
+            raise problem[0]
+        written.extend(events)
+
+    def fails(numbers, words):
+        raise EngineError("the graph failed")
+
+    def ask(one: Servable) -> tuple[int, str]:
+        models = Models(lambda digest, model, number: one, lambda: {"loans": route(1)})
+        models.look()
+        app = make_app(Server(models, PredictionLog(publish, lambda: None), Shadow(lambda echo: None, 1), WallClock()))
+
+        async def post() -> httpx.Response:
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://here") as client:
+                body = protocol.format_request({"income": [0.5]}, id="q")
+                return await client.post("/v2/models/loans/infer", content=body)
+
+        reply = asyncio.run(post())
+        return reply.status_code, reply.text
+
+    status, text = ask(servable())
+    assert (status, "no space" in text) == (503, True)
+    problem.clear()
+    status, text = ask(servable(run=fails))
+    assert (status, "the graph failed" in text) == (503, True)
+    assert [b'"status":"error"' in event.value for event in written] == [True]
+    assert ask(servable())[0] == 200
 
 
 # -- client ----------------------------------------------------------------------------------------------------------------

@@ -5,6 +5,8 @@ import itertools
 import json
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 
@@ -288,3 +290,44 @@ def test_an_answer_does_not_wait_for_the_network(app_url):
         took.append(time.perf_counter() - began)
     asked.close()
     assert sorted(took)[30] < 0.03
+
+
+def test_what_was_begun_is_answered_before_it_ends(workspace):
+    workspace.traffic.apply(route("loans", {1: put_version(workspace)}))
+    answered, failed = [], []
+
+    def ask(name: str) -> None:
+        with httpx.Client(timeout=20) as mine:
+            for n in itertools.count():
+                try:
+                    reply = mine.post(f"{url}/v2/models/loans/infer", json=request(ROWS[:1], id=f"{name}-{n}"))
+                except httpx.TransportError:
+                    return
+                (answered if reply.status_code == 200 else failed).append(f"{name}-{n}")
+
+    with running(workspace) as (url, process):
+        threads = [threading.Thread(target=ask, args=(f"t{n}",)) for n in range(3)]
+        for thread in threads:
+            thread.start()
+        becomes(lambda: len(answered) > 50)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        for thread in threads:
+            thread.join(20)
+    assert failed == []
+    assert sorted(answered) == sorted(event["request"] for event in predictions(workspace))
+
+
+def test_a_server_that_cannot_bind_says_so_in_its_last_line(workspace):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        workspace.places.stack.write_text(f"serving: {{port: {taken.getsockname()[1]}}}\n")
+        done = subprocess.run(
+            [sys.executable, "-m", "modelway.control.serve", str(workspace.places.root)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+    assert done.returncode == ServerError.exit_code
+    assert "address already in use" in done.stderr.splitlines()[-1]
+    assert not workspace.places.server.exists()
