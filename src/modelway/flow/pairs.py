@@ -10,6 +10,7 @@ from modelway.errors import NotFoundError
 from modelway.flow import frames
 from modelway.flow.runs import REFIT, record
 from modelway.flow.scoring import graph_scores
+from modelway.flow.sources import predictions_topic
 from modelway.records import Manifest, Release, TrainingSet, loads
 from modelway.registry import versions
 from modelway.rollout.evidence import Arm, Evidence
@@ -31,21 +32,21 @@ _FEWEST = 30.0
 def evidence_of(workspace: Workspace, spec: Spec, standing: Release, approved: tuple[str, ...]) -> Evidence:
     """All that a look at an open release with a champion needs; span and margin are found once, before the shadow begins."""
     now = workspace.clock.now()
-    lately = min(standing.started, now) - _LATELY
-    answered = _answered(workspace, spec, lately)
-    per_day = requests_per_day(answered, now)
     if standing.state == "waiting":
+        per_day = _per_day(workspace, spec, now)
         span, margin = _terms(workspace, spec, standing, per_day)
         return Evidence(span=span, margin=margin, requests_per_day=per_day, approved=approved)
-    challenger, champion = arms(answered, standing, _late(answered, spec, standing))
-    manifests = {n: _manifest(workspace, spec, n) for n in (standing.version, standing.champion or 0)}
+    late = _late(workspace, spec, standing)
+    answered = _answered(workspace, spec, standing.started)
+    challenger, champion = arms(answered, standing, late)
+    manifests = {n: _manifest(workspace, spec, n) for n in _both(standing)}
     return Evidence(
         challenger=challenger,
         champion=champion,
         losses=tuple(_losses(workspace, spec, standing, answered, manifests)),
         span=float(standing.evidence.get("span", 1.0)),
         margin=float(standing.evidence.get("margin", 0.0)),
-        requests_per_day=per_day,
+        requests_per_day=0.0 if "basis" in standing.evidence else _per_day(workspace, spec, now),
         approved=approved,
     )
 
@@ -90,12 +91,21 @@ def pairs(answered: pl.DataFrame, standing: Release) -> pl.DataFrame:
     return first.rename({"key": "_key"}).select("_key", "at", "challenger", "champion").sort("at", "_key")
 
 
-def _answered(workspace: Workspace, spec: Spec, since: datetime) -> pl.DataFrame:
-    """Predictions since a moment; of an answer that was asked for twice, the last."""
-    found = frames.predictions(workspace, spec, since=since)
-    if found.width == 0:
-        return pl.DataFrame(schema=_SCHEMA)
+def _answered(workspace: Workspace, spec: Spec, since: datetime, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """Predictions since a moment, without their inputs; of an answer that was asked for twice, the last."""
+    wanted = list(columns or _SCHEMA)
+    table = workspace.lake.version(predictions_topic(spec))
+    if table is None:
+        return pl.DataFrame(schema={name: _SCHEMA[name] for name in wanted})
+    order = [name for name in frames.ORDER if name not in wanted]
+    found = workspace.lake.read(table, [*wanted, *order], since=since)
+    if columns is not None:
+        return found
     return found.sort(*frames.ORDER).unique(["request", "index", "version"], keep="last", maintain_order=True)
+
+
+def _per_day(workspace: Workspace, spec: Spec, now: datetime) -> float:
+    return requests_per_day(_answered(workspace, spec, now - _LATELY, ("request", "served", "shadow")), now)
 
 
 _MOMENT = pl.Datetime("us", "UTC")
@@ -128,14 +138,17 @@ def _both(standing: Release) -> tuple[int, int]:
     return standing.version, standing.champion or 0
 
 
-def _late(answered: pl.DataFrame, spec: Spec, standing: Release) -> float:
+def _late(workspace: Workspace, spec: Spec, standing: Release) -> float:
     """From how many milliseconds an answer counts as slow: the champion's 99th percentile before, with the allowed growth."""
     growth = spec.release.guard.latency_p99
-    mine = pl.col("version") == (standing.champion or 0)
-    before = answered.filter(pl.col("served") < standing.started, ~pl.col("shadow"), mine)["ms"].drop_nulls()
-    if growth is None or before.len() == 0:
+    if growth is None:
         return float("inf")
-    return float(before.quantile(0.99) or 0.0) * (1 + growth)
+    columns = ("served", "version", "shadow", "ms")
+    before = _answered(workspace, spec, standing.started - _LATELY, columns).filter(
+        pl.col("served") < standing.started, ~pl.col("shadow"), pl.col("version") == (standing.champion or 0)
+    )
+    p99 = before["ms"].drop_nulls().quantile(0.99)
+    return float("inf") if p99 is None else float(p99) * (1 + growth)
 
 
 def _losses(

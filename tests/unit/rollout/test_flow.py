@@ -159,6 +159,28 @@ def test_a_bad_challenger_is_rolled_back_in_shadow_frozen_or_not(workspace, cloc
     assert shares(workspace) == {"1": 1.0}
 
 
+def test_a_challenger_that_answers_late_is_stopped_in_the_canary(workspace, clock, spec):
+    first_champion(workspace, spec)
+    version(workspace, bias=1.4)
+    answer(workspace, 30, name="before")
+    clock.at += timedelta(hours=1)
+    releasing.release(workspace, "loans", None, "ann", "newer")
+    look(workspace, clock, spec)
+    answer(workspace, 60)
+    guard = spec.release.guard.model_copy(update={"latency_p99": 0.2})
+    guarded = spec.model_copy(update={"release": spec.release.model_copy(update={"guard": guard})})
+    assert look(workspace, clock, guarded).state == "canary"
+    slow = [
+        {**event, "request": f"s{n}", "index": 0, "key": f"s{n}", "version": 1 + n % 2, "ms": 1.0 + 1e6 * (n % 2)}
+        for n in range(60)
+        for event in [{"digest": "d", "served": clock.now().isoformat(), "status": "ok", "scores": [0.5, 0.5]}]
+    ]
+    workspace.log.append("loans_predictions", [NewEvent(e["request"], json.dumps(e).encode()) for e in slow])
+    ingest(workspace, spec)
+    done = look(workspace, clock, guarded)
+    assert (done.state, "it is slower" in done.reason) == ("rolled_back", True)
+
+
 def test_a_freeze_holds_what_would_get_more_weight(workspace, clock, spec):
     first_champion(workspace, spec)
     version(workspace, bias=1.4)
