@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from modelway.errors import UnreadableFileError
 from modelway.files.header import repaired
 from modelway.files.raw import as_utf8
 from modelway.files.settled import settled
+
+
+_LONG = re.compile(rb"\d{19}")
 
 
 def read_json(path: Path, data: bytes, text: Collection[str] = ()) -> pl.DataFrame:
@@ -34,7 +38,14 @@ def _with_polars(data: bytes) -> pl.DataFrame | None:
     except pl.exceptions.PolarsError:
         return None
     plain = all(dtype in (pl.Int64, pl.Float64, pl.Boolean, pl.String) for dtype in frame.dtypes)
-    return frame if plain and frame.height == data.rstrip().count(b"\n") + 1 else None
+    if not plain or frame.height != data.rstrip().count(b"\n") + 1 or _has_long_numbers(frame):
+        return None
+    return frame
+
+
+def _has_long_numbers(frame: pl.DataFrame) -> bool:
+    """Whether digits may have been lost: whole numbers beyond 64 bits are read as doubles."""
+    return any((frame[name].abs() >= 2**63).any() for name, dtype in frame.schema.items() if dtype == pl.Float64)
 
 
 def _one_by_one(path: Path, data: bytes) -> pl.DataFrame:
@@ -79,7 +90,9 @@ def _of_array(path: Path, data: bytes) -> list[dict[str, Any]]:
 
 
 def _decoded(text: bytes) -> Any:
-    """By Python's own reader where orjson refuses what others write: NaN and whole numbers beyond 64 bits."""
+    """By Python's own reader where orjson refuses what others write (NaN), or would lose digits of a whole number."""
+    if _LONG.search(text):
+        return json.loads(text)
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:

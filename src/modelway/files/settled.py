@@ -53,8 +53,10 @@ def _as_text(column: pl.Series) -> pl.Series:
         ]
         return pl.Series(column.name, told, dtype=pl.String)
     if dtype == pl.Binary:
-        made = column.cast(pl.String, strict=False)
-        return made if made.null_count() == column.null_count() else column.bin.encode("hex")
+        try:
+            return column.cast(pl.String)
+        except pl.exceptions.PolarsError:
+            return column.bin.encode("hex")
     if dtype == pl.Object:
         return pl.Series(
             column.name, [None if value is None else str(value) for value in column.to_list()], dtype=pl.String

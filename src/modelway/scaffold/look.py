@@ -66,6 +66,7 @@ def look(frame: pl.DataFrame, target_name: str) -> Look:
         *(Decision(name, "ignored: it may give the target away", why, _IF_KNOWN) for name, why in leaks.items()),
         *grouped(Decision(name, "ignored", why, _USE) for name, why in ignored.items()),
         *_use_decisions(used),
+        *_protected_decisions(used),
         *_header_decisions(frame.columns),
     ]
     out = [Ignored(name, why) for name, why in (ignored | {n: f"may leak: {w}" for n, w in leaks.items()}).items()]
@@ -141,6 +142,20 @@ def _use_decisions(used: tuple[Facts, ...]) -> list[Decision]:
             Decision("missing values", named(told), "they are told to the model as missing, not filled", "model.py")
         )
     return made + grouped([d for c in used if c.word for d in texts.remarks(c)])
+
+
+def _protected_decisions(used: tuple[Facts, ...]) -> list[Decision]:
+    found = [c.name for c in used if roles.named_like_protected(c.name)]
+    if not found:
+        return []
+    return [
+        Decision(
+            named(found),
+            "used, though the law may protect it",
+            "by its name it says who somebody is, not what somebody did",
+            "move it from contract and model.py to data.protected: then it serves the fairness audit only",
+        )
+    ]
 
 
 def _header_decisions(names: list[str]) -> list[Decision]:

@@ -20,6 +20,9 @@ _NOT_NOW = re.compile(
     r"birth|born|dob|expir|matur|due|deliver|valid|until|retire|deceas|death|next|end|clos|last|paid|settle", re.I
 )
 _CALENDAR = re.compile(r"year|month|week|day|date|time|quarter|^t$", re.I)
+_PROTECTED = re.compile(
+    r"(^|[_\- .])(sex|gender|race|ethnic\w*|religion|religious|nationality|disab\w+|pregnan\w+|marital|marriage|age)($|[_\- .\d])"
+)
 _UUID = r"^\{?[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}\}?$"
 _SERIAL = r"^[A-Za-z]{0,8}[-_/#]?\d{3,}$|^[0-9a-fA-F]{12,64}$"
 
@@ -42,6 +45,11 @@ def identifier(columns: Sequence[Facts], doubled: pl.Series | None) -> tuple[Fac
 
 def named_like_id(name: str) -> bool:
     return bool(_ID.search(name) or _ID.search(name.lower()))
+
+
+def named_like_protected(name: str) -> bool:
+    """Whether the law of many countries may forbid to decide by it."""
+    return bool(_PROTECTED.search(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()))
 
 
 def event_time(columns: Sequence[Facts], target: Target) -> tuple[Facts | None, list[tuple[str, str]]]:

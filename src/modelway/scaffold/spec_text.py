@@ -52,18 +52,20 @@ def spec_text(model: str, source: str, look: Look) -> str:
 
 
 def rule_of(c: Facts) -> dict[str, Any]:
-    """What holds in the file and is likely to hold for ever: bounds and categories warn, they do not refuse."""
+    """What holds in the file and is likely to hold for ever.
+
+    A number that was never missing sets a row aside when it is: the model has learned nothing of it. Bounds and categories
+    only warn.
+    """
     rule: dict[str, Any] = {"type": _TYPES[c.kind]}
     if c.kind == "whole" and c.rows < FEW:
         rule["type"] = "float"
-    if c.missing == 0 and c.rows >= MANY:
-        rule["nulls"] = 0
     if c.word and c.distinct <= CATEGORIES and c.present >= 5 * c.distinct:
-        rule["in"] = sorted(c.values.drop_nulls().unique().to_list())
+        return rule | {"in": sorted(c.values.drop_nulls().unique().to_list()), "on_breach": "warn"}
+    if c.missing == 0 and c.rows >= MANY:
+        return rule | {"nulls": 0}
     if c.numeric and c.rows >= FEW and c.present and float(c.values.min()) >= 0:  # type: ignore[arg-type]
-        rule["min"] = 0
-    if "in" in rule or "min" in rule:
-        rule["on_breach"] = "warn"
+        return rule | {"min": 0, "on_breach": "warn"}
     return rule
 
 
