@@ -171,7 +171,7 @@ def test_a_challenger_that_answers_late_is_stopped_in_the_canary(workspace, cloc
     guarded = spec.model_copy(update={"release": spec.release.model_copy(update={"guard": guard})})
     assert look(workspace, clock, guarded).state == "canary"
     slow = [
-        {**event, "request": f"s{n}", "index": 0, "key": f"s{n}", "version": 1 + n % 2, "ms": 1.0 + 1e6 * (n % 2)}
+        {**event, "request": f"s{n}", "index": 0, "key": f"s{n}", "version": 1 + n % 2, "ms": 1e6 * (n % 2)}
         for n in range(60)
         for event in [{"digest": "d", "served": clock.now().isoformat(), "status": "ok", "scores": [0.5, 0.5]}]
     ]
