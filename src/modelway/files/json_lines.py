@@ -15,7 +15,6 @@ from modelway.files.header import repaired
 from modelway.files.raw import as_utf8
 from modelway.files.settled import settled
 
-
 _LONG = re.compile(rb"\d{19}")
 
 
