@@ -13,7 +13,7 @@ from modelway.records import Release, Version
 from modelway.registry import versions
 from modelway.rollout import store
 from modelway.rollout.evidence import Evidence, Move
-from modelway.rollout.release import next_move
+from modelway.rollout.release import next_move, promising
 from modelway.rollout.routes import route_for
 from modelway.state import champions, freezes, runs
 from modelway.state.leases import Lease
@@ -94,7 +94,8 @@ def release_own(
 ) -> Release | None:
     """An automatic run asks for the release of the version that it made; None when it may not.
 
-    Of a run that is fitted again on all rows, the refitted version is the one. A freeze only delays it: `roll_out` asks again.
+    Of a run that is fitted again on all rows, the refitted version is the one.
+    A freeze or a promising open release only delay it: `roll_out` asks again.
     """
     if not _may_ask(workspace, spec, version):
         return None
@@ -141,11 +142,14 @@ def _ask_for_own(workspace: Workspace, spec: "Spec", lease: Lease | None) -> Non
 
 
 def _may_ask(workspace: Workspace, spec: "Spec", version: Version) -> bool:
-    """Whether automation made this version, and may release it now."""
+    """Whether automation made this version, and may release it now: what is open and promising is not cut short by it."""
     if not (spec.retraining.release and version.accepted):
         return False
     champion = _champion(workspace, spec.model)
     if champion is not None and version.number <= champion:
+        return False
+    standing = store.open_release(workspace.database, spec.model)
+    if standing is not None and standing.version != version.number and promising(standing):
         return False
     made, base = (runs.get(workspace.database, name) for name in (version.run, version.run.removesuffix(REFIT)))
     unfinished = made.state != "done" or (spec.training.refit and made.id == base.id)

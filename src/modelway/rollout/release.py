@@ -58,6 +58,18 @@ def basis(evidence: Evidence, settings: Rollout) -> str:
     )
 
 
+def promising(release: Release) -> bool:
+    """Whether automation had better let an open release go on than supersede it by a newer version: its evidence would be lost.
+
+    By losses, while it is ahead of the champion; by errors always, since that does not take long.
+    """
+    if release.state not in ("shadow", "canary"):
+        return False
+    if release.evidence.get("basis") == "errors":
+        return True
+    return (release.evidence.get("mean_difference") or 0.0) > 0
+
+
 def _begin(release: Release, evidence: Evidence, settings: Rollout) -> Move:
     missing = {"none": 0, "one_person": 1, "two_people": 2}[settings.approval] - len(set(evidence.approved))
     if missing > 0:

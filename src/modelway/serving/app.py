@@ -89,7 +89,8 @@ async def _reply(server: Server, scope: Scope, receive: Receive) -> Reply:
         case ["v2", "health", "ready"]:
             _demand(scope, "GET")
             ready = server.models.table.ready
-            return _json({"ready": ready, "problems": server.models.table.problems}, 200 if ready else 503)
+            told = {"ready": ready, "problems": server.models.table.problems, "shadow_waiting": server.shadow.waiting}
+            return _json(told, 200 if ready else 503)
         case ["v2", "models", model, *rest]:
             return await _of_model(server, model, rest, scope, receive)
     raise NotFoundError(

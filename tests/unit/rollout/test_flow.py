@@ -234,6 +234,22 @@ def test_a_frozen_run_asks_when_it_is_thawed_and_a_manual_one_never(workspace, c
     assert store.open_release(workspace.database, "loans").version == 3
 
 
+@pytest.mark.parametrize(("bias", "open_version"), [(1.5, 2), (1.2, 3)])
+def test_an_automatic_version_waits_for_an_open_release_that_is_ahead(workspace, clock, spec, bias, open_version):
+    """Rows of 1.5 + ½ are good, those of 1.5 − ½ bad: a bias of 1.5 is best, and 1.2 is worse than the champion's 1.4."""
+    version(workspace, bias=1.4)
+    releasing.release(workspace, "loans", None, "ann", "first")
+    look(workspace, clock, spec)
+    version(workspace, bias=bias, kind="drift")
+    look(workspace, clock, spec)
+    look(workspace, clock, spec)
+    answer(workspace, 8, income=lambda n: 2.0 if n % 2 else 1.0)
+    assert look(workspace, clock, spec).state == "shadow"
+    version(workspace, bias=1.5, kind="schedule")
+    look(workspace, clock, spec)
+    assert store.open_release(workspace.database, "loans").version == open_version
+
+
 def test_of_a_refitted_pair_the_refitted_one_is_released(workspace, clock, spec):
     again = spec.model_copy(update={"training": spec.training.model_copy(update={"refit": True})})
     first_champion(workspace, spec)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from modelway.records import Release
 from modelway.rollout.evidence import Arm, Evidence
 from modelway.rollout.losses import in_blocks, loss, terms
-from modelway.rollout.release import OPEN, basis, next_move, rolled_back
+from modelway.rollout.release import OPEN, basis, next_move, promising, rolled_back
 from modelway.spec.model import Guard, Rollout
 
 T0 = datetime(2026, 1, 5, tzinfo=UTC)
@@ -229,3 +229,12 @@ def test_a_challenger_worse_by_the_margin_hardly_ever_passes():
         looks = (Evidence(Arm(n), Arm(n), tuple(coming[:n]), span, margin) for n in range(10, 101, 10))
         passed += any(next_move(release("shadow", basis="losses"), e, LOSSES, T0).state == "canary" for e in looks)
     assert passed <= 10
+
+
+def test_what_is_ahead_or_quickly_decided_is_not_cut_short_by_automation():
+    assert promising(release("shadow", basis="losses", mean_difference=0.01))
+    assert promising(release("canary", basis="errors", mean_difference=-0.01))
+    assert not promising(release("shadow", basis="losses", mean_difference=-0.01))
+    assert not promising(release("shadow"))
+    assert not promising(release("waiting"))
+    assert not promising(release("full", basis="errors"))
