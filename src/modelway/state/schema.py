@@ -149,6 +149,18 @@ alerts = Table(
     Column("closed", Moment),
     UniqueConstraint("model", "cause", "opened"),
 )
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("alert", Integer, nullable=False),
+    Column("change", String(8), nullable=False),  # opened | closed
+    Column("made", Moment, nullable=False),
+    Column("sent", Text, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("due", Moment, nullable=False),
+    comment="Changes of alerts that not every sink has yet; `sent` names (JSON) the sinks that have it.",
+)
 looks = Table(
     "looks",
     metadata,

@@ -74,6 +74,18 @@ def upgrade() -> None:
         comment="What monitoring saw at one look: drift, performance, quality, volume.",
     )
     op.create_table(
+        "outbox",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("alert", sa.Integer(), nullable=False),
+        sa.Column("change", sa.String(length=8), nullable=False),
+        sa.Column("made", sa.String(length=32), nullable=False),
+        sa.Column("sent", sa.Text(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("due", sa.String(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        comment="Changes of alerts that not every sink has yet; `sent` names (JSON) the sinks that have it.",
+    )
+    op.create_table(
         "pins",
         sa.Column("lake_table", sa.String(length=128), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),

@@ -1,0 +1,73 @@
+"""Is what comes in, and what goes out, whole: refused and failed answers, missing inputs, and how many requests there are."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from modelway.monitoring.profile import Numbers, Profile, number_values, word_values
+
+EARLIER_LOOKS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Rows answered since the last look, how many of them were refused or failed, and shares of missing inputs (0–1)."""
+
+    rows: int
+    refused: int = 0
+    errors: int = 0
+    missing: Mapping[str, float] = field(default_factory=dict)
+    missing_in_training: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """Requests for rows since the last look; `usual` is the median of a few earlier looks, None before there are any."""
+
+    rows: int
+    days: float
+    per_day: float
+    usual: float | None = None
+
+
+def quality(status: pl.Series, current: pl.DataFrame, reference: Profile | None) -> Quality:
+    """`status`: of each answer ("ok", "refused", "error"); `current`: the columns of the graph for the latest answered rows."""
+    found = dict(status.rename("status").value_counts().iter_rows())
+    return Quality(
+        rows=len(status),
+        refused=found.get("refused", 0),
+        errors=found.get("error", 0),
+        missing=missing_shares(current, reference) if reference else {},
+        missing_in_training={c.name: c.missing / c.rows for c in reference.inputs} if reference else {},
+    )
+
+
+def missing_shares(current: pl.DataFrame, reference: Profile) -> dict[str, float]:
+    """By input of the model, the share of rows without a value; {} without rows."""
+    if not current.height:
+        return {}
+    shares = {}
+    for column in reference.inputs:
+        if isinstance(column, Numbers):
+            values = number_values(current[column.name])
+            shares[column.name] = float((values != values).mean())
+        else:
+            shares[column.name] = float((word_values(current[column.name]) == "").sum() / current.height)
+    return shares
+
+
+def volume(rows: int, since: datetime, until: datetime, earlier: Sequence[float]) -> Volume:
+    """`earlier`: requests a day at earlier looks, oldest first."""
+    days = (until - since) / timedelta(days=1)
+    usual = statistics.median(earlier[-EARLIER_LOOKS:]) if earlier else None
+    return Volume(rows, days, rows / days if days > 0 else 0.0, usual)
+
+
+def at_least(bad: int, rows: int, alpha: float = 0.05) -> float:
+    """The share (0–1) that is shown at least: Clopper and Pearson's lower bound, so that one error of few proves little."""
+    from scipy.special import betaincinv
+
+    return float(betaincinv(bad, rows - bad + 1, alpha)) if bad else 0.0
