@@ -13,7 +13,7 @@ from modelway.spec.units import Count, Duration, Share, parse_duration
 class Part(BaseModel):
     """A part of a file: frozen, no unknown keys, documented field by field."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class Files(Part):

@@ -1,6 +1,7 @@
 """What load_spec takes, and what it says about each mistake."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +12,8 @@ from modelway.spec.load import load_spec, load_stack
 from modelway.spec.model import Files, Spec
 from modelway.spec.stack import Stack
 from tests.unit.spec.conftest import SOUND
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
 def changed(old: str, new: str) -> str:
@@ -84,6 +87,7 @@ def test_one_mistake_has_its_own_fix(written):
         ("training: {holdout: 120%}", "17: training.holdout: '120%' is not between 0 and 1"),
         ("training: {gap: soon}", "'soon' is not a duration; write for example 7d"),
         ("training: {seed: 1.5}", "training.seed: 1.5 is not a whole number"),
+        ("gates: [{metric: brier, max: .inf}]", "gates[0].max: inf is not a finite number"),
         ("training: 5", "training: 5 is not keys with values"),
         ("gates: {metric: brier}", "gates: {'metric': 'brier'} is not a list"),
         ("gates:\n- min: 1", "18: gates[0].metric: is missing: roc_auc"),
@@ -114,6 +118,11 @@ def test_a_wrong_source_is_told_once(lines_of):
 def test_a_file_without_keys(lines_of):
     assert lines_of("- a\n") == ["1: the file must hold keys with values"]
     assert len(lines_of("# nothing\n")) == 3
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("**/modelway.yaml")), ids=lambda path: path.parts[-3])
+def test_the_specs_of_the_examples_are_sound(path):
+    assert load_spec(path).contract
 
 
 def test_a_missing_file(tmp_path):
