@@ -9,7 +9,7 @@ import logging
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -76,7 +76,7 @@ def look(workspace: Workspace, spec: "Spec", now: datetime) -> Look | None:
     manifest = loads(Manifest, workspace.artifacts.get(version.digest))
     reference = read_profile(workspace.artifacts.get(manifest.reference)) if manifest.reference else None
     earlier = looks.recent(workspace.database, spec.model, EARLIER_LOOKS)
-    since = earlier[0].at if earlier else version.created
+    since = earlier[0].at if earlier else version.created - timedelta(microseconds=1)
     told = answered.answers(workspace, spec, min(since, version.created), now)
     fresh = told.filter(told["_arrived"] > since)
     mine = told.filter((told["version"] == number) & (told["status"] == "ok"))

@@ -2,8 +2,8 @@
 
 Causes, the first of the policy's that holds: `performance` shown to be worse, `drift`, enough `new_labels` at the last look,
 `every` so long since the last run. A look gives cause to one run only. What forbids, in this order: automation is frozen, a
-release is not decided yet (another candidate would supersede it, and its evidence would be lost), the cool-down since the last
-automatic run, the budget of automatic runs. While a run is open nothing is decided at all. Runs that failed count too: a policy
+release is open and ahead (another candidate would have to wait for it), the cool-down since the last automatic run, the budget
+of automatic runs. While a run is open nothing is decided at all. Runs that failed count too: a policy
 must not try for ever.
 
 The key of a decision names its cause by day and minute, so that the same facts always name the same run.
