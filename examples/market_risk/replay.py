@@ -36,8 +36,8 @@ from modelway.workspace import Workspace, create_workspace, open_workspace
 MODEL = "market-risk"
 PROJECT = Path(__file__).parent / "model"
 STACK = "serving: {port: 0}\ntick_seconds: 0.05\n"
-FIRST_YEARS = 750
-"""Trading days before the first training: three years."""
+FIRST_YEARS = 1250
+"""Trading days before the first training: five years."""
 LOOK_EVERY = timedelta(days=28)
 _PATIENCE = 120.0
 

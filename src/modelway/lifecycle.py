@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from modelway.errors import EngineError, ModelwayError
 from modelway.flow import feeding, making, opening, releasing, runs
-from modelway.flow.feeding import ingest, quarantined, replay_quarantine, send_labels
+from modelway.flow.feeding import ingest, quarantined, replay_quarantine, send_files, send_labels
 from modelway.flow.holding import hold, holder_name, insist
-from modelway.flow.releasing import mirror, release, roll_out, rollback
+from modelway.flow.releasing import approve, mirror, release, roll_out, rollback
 from modelway.flow.reporting import explain_margins, run_report
 from modelway.flow.retraining import retrain
 from modelway.flow.runs import REFIT, STEPS, Tell, Work
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from modelway.workspace import Workspace
 
 __all__ = [
+    "approve",
     "explain_margins",
     "ingest",
     "mirror",
@@ -43,6 +44,7 @@ __all__ = [
     "rollback",
     "run",
     "run_report",
+    "send_files",
     "send_labels",
     "tend",
     "trouble",

@@ -16,8 +16,8 @@ from modelway.events.log import EventLog
 
 if TYPE_CHECKING:
     from modelway.compute.port import Compute
-    from modelway.features.online import OnlineValues
     from modelway.features.engine import FeatureEngine
+    from modelway.features.online import OnlineValues
     from modelway.lake.tables import Lake
     from modelway.monitoring.alerts import AlertSink
     from modelway.rollout.traffic import Traffic

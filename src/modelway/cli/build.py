@@ -41,12 +41,14 @@ def run(model: Model, where: Where = HERE, json: Json = False) -> None:
 
 
 def ingest(model: Model, where: Where = HERE, json: Json = False) -> None:
-    """Bring source rows, labels and predictions into the lake."""
+    """Bring new files, source rows, labels and predictions into the lake."""
     from modelway import lifecycle
     from modelway.cli.output import print_json, table
 
     with opened(where) as workspace:
-        passes = lifecycle.ingest(workspace, workspace.spec(model))
+        spec = workspace.spec(model)
+        lifecycle.send_files(workspace, spec)
+        passes = lifecycle.ingest(workspace, spec)
     if json:
         print_json(passes)
         return

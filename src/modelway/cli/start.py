@@ -89,7 +89,7 @@ def explain(model: Model, where: Where = HERE, json: Json = False) -> None:
 
     with opened(where) as workspace:
         spec = workspace.spec(model)
-        rows = explain_spec(spec)
+        rows = explain_spec(spec, workspace.places.spec(model))
         margins = explain_margins(workspace, spec)
     if json:
         print_json({"settings": rows, "margins": margins})

@@ -70,7 +70,8 @@ def end_with_parent(stop: Callable[[], None] | None = None) -> None:
         return
 
     def watch() -> None:
-        sys.stdin.buffer.read()
+        while os.read(0, 4096):  # unbuffered: a buffered reader would hold its lock when the interpreter ends
+            pass
         if stop:
             stop()
         else:

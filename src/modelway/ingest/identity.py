@@ -61,8 +61,13 @@ def _text(dtype: pl.DataType, value: str | pl.Series) -> pl.Expr:
     if dtype == pl.Boolean:
         return expr.cast(pl.Int8).cast(pl.String)
     if dtype.is_nested():
-        return expr.map_elements(str, return_dtype=pl.String)
+        return expr.map_elements(_whole_text, return_dtype=pl.String)
     return expr.cast(pl.String)
+
+
+def _whole_text(value: object) -> str:
+    """A list or struct to its end: what polars prints of one is cut."""
+    return str(value.to_list() if isinstance(value, pl.Series) else value)
 
 
 def _moment(text: str) -> datetime | None:

@@ -192,7 +192,17 @@ def test_values_that_lightgbm_takes_as_zero_fall_on_the_side_of_zero():
     model = LGBMClassifier(n_estimators=5, verbose=-1, n_jobs=1).fit(frame, labels)
     assert "-1.0000000180025095e-35" in model.booster_.model_to_string()
     tiny = float(np.float32(1e-35))
-    values = [-1.0, -2e-35, np.nextafter(-tiny, -1), -tiny, np.nextafter(-tiny, 0), 0.0, tiny, np.nextafter(tiny, 1), 1.0]
+    values = [
+        -1.0,
+        -2e-35,
+        np.nextafter(-tiny, -1),
+        -tiny,
+        np.nextafter(-tiny, 0),
+        0.0,
+        tiny,
+        np.nextafter(tiny, 1),
+        1.0,
+    ]
     made = export_estimator(model, (Column("a", "number"),), "binary", classes=2)
     session = onnxruntime.InferenceSession(made.onnx, providers=["CPUExecutionProvider"])
     graph = session.run(["scores"], {"numbers": np.array(values)[:, None]})[0]

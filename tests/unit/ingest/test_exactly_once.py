@@ -70,7 +70,9 @@ def killed_and_started_again(root: Path, kill_at: str) -> None:
 
 def test_killed_at_every_named_point(points, tmp_path):
     named = sorted(set(points))
-    assert {"lake.before-commit", "lake.after-commit", "ingest.before-quarantine", "ingest.after-quarantine"} <= set(named)
+    assert {"lake.before-commit", "lake.after-commit", "ingest.before-quarantine", "ingest.after-quarantine"} <= set(
+        named
+    )
     for number, name in enumerate(named):
         place = tmp_path / str(number)
         killed_and_started_again(place, f"{name}:2")
@@ -79,7 +81,10 @@ def test_killed_at_every_named_point(points, tmp_path):
 @pytest.mark.slow
 def test_killed_at_fifty_seeded_points(points, tmp_path, record_property):
     chosen = random.Random(7).choices(range(1, len(points) + 1), k=50)
-    between = sum(points[passage - 1] in ("lake.before-commit", "ingest.after-quarantine", "ingest.before-commit") for passage in chosen)
+    between = sum(
+        points[passage - 1] in ("lake.before-commit", "ingest.after-quarantine", "ingest.before-commit")
+        for passage in chosen
+    )
     for number, passage in enumerate(chosen):
         killed_and_started_again(tmp_path / str(number), f"*:{passage}")
     record_property("kills", len(chosen))

@@ -17,6 +17,7 @@ from modelway.events.log import NewEvent
 from modelway.features.plan import plan_of
 from modelway.flow import answered, making, releasing
 from modelway.flow.feeding import ingest
+from modelway.flow.replayed import as_served
 from modelway.flow.retraining import facts_of, retrain
 from modelway.flow.runs import record
 from modelway.flow.serving import server_of
@@ -337,6 +338,15 @@ def test_windows_are_computed_as_of_each_answer(tmp_path, clock):
     assert [c.name for c in plan_of(spec).columns] == ["amount", "many", "spent", "bad_share"]
     assert rows.select("amount", "many", "spent").row(0) == (3.0, 5.0, 43.0)
     assert answered.scores_of(rows, 2).shape == (1, 2)
+    asked = pl.DataFrame(found).join(
+        workspace.lake.read("cards_predictions").select("_offset", "served", "row", "upto"), on="_offset"
+    )
+    plan = plan_of(spec)
+    served = as_served(workspace, manifest, plan, asked)
+    by_engine = answered._by_engine(workspace, spec, manifest, plan, asked, clock.at)
+    assert served.equals(by_engine.select(served.columns), null_equal=True)
+    behind = asked.with_columns(pl.lit('{"0": 99}').alias("upto"), _offset=pl.col("_offset") + 1)
+    assert as_served(workspace, manifest, plan, behind) is None
     labels = answered.final_labels(workspace, spec, clock.at)
     assert dict(zip(labels["_key"], labels["_label"], strict=True)) == {"e0": "0", "e1": "1", "e2": "0", "e3": "1"}
     seen = look(workspace, spec, clock.at)
