@@ -38,18 +38,34 @@ _ASKED = {
 _NAMED = (pl.col("key").alias("_key"), pl.col("at").alias("_at"))
 _ROW_BY_ROW = 1_000
 """Rows up to which windows are computed one by one, from the server's own values: for more, a table is faster."""
+_MOST_ANSWERS = 100_000
+"""Of a version that has answered more, the latest are looked at."""
 _HELD_ROWS = 20_000
 """Rows of the holdout, the latest, that present losses are compared with."""
 
 
-def answers(workspace: Workspace, spec: Spec, since: datetime, until: datetime) -> pl.DataFrame:
-    """Answers to clients that arrived in [since, until], in that order and without their rows; of a repeated one the last."""
+def answers(workspace: Workspace, spec: Spec, version: int, until: datetime) -> pl.DataFrame:
+    """A version's good answers to clients that arrived until then, the latest, in that order and without their rows.
+
+    Of a repeated one the last.
+    """
     table = workspace.lake.version(predictions_topic(spec))
     if table is None:
         return pl.DataFrame(schema=_ASKED)
-    wanted = (pl.col("_arrived") >= since) & (pl.col("_arrived") <= until) & ~pl.col("shadow")
-    found = workspace.lake.scan(table).filter(wanted).select(*_ASKED).collect()
-    return found.sort(*frames.ORDER).unique(["request", "index", "version"], keep="last", maintain_order=True)
+    good = (pl.col("version") == version) & (pl.col("status") == "ok") & ~pl.col("shadow")
+    scanned = workspace.lake.scan(table).filter(good & (pl.col("_arrived") <= until)).select(*_ASKED)
+    found = scanned.top_k(_MOST_ANSWERS, by="_arrived").collect()
+    return found.sort(*frames.ORDER).unique(["request", "index"], keep="last", maintain_order=True)
+
+
+def counts(workspace: Workspace, spec: Spec, since: datetime, until: datetime) -> dict[str, int]:
+    """By status ("ok", "refused", "error") all answers to clients that arrived in (since, until], repeated ones too."""
+    table = workspace.lake.version(predictions_topic(spec))
+    if table is None:
+        return {}
+    wanted = (pl.col("_arrived") > since) & (pl.col("_arrived") <= until) & ~pl.col("shadow")
+    found = workspace.lake.scan(table).filter(wanted).group_by("status").len().collect()
+    return dict(zip(found["status"].to_list(), found["len"].to_list(), strict=True))
 
 
 def columns(workspace: Workspace, spec: Spec, manifest: Manifest, asked: pl.DataFrame, now: datetime) -> pl.DataFrame:

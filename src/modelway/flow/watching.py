@@ -77,9 +77,8 @@ def look(workspace: Workspace, spec: "Spec", now: datetime) -> Look | None:
     reference = read_profile(workspace.artifacts.get(manifest.reference)) if manifest.reference else None
     earlier = looks.recent(workspace.database, spec.model, EARLIER_LOOKS)
     since = earlier[0].at if earlier else version.created - timedelta(microseconds=1)
-    told = answered.answers(workspace, spec, min(since, version.created), now)
-    fresh = told.filter(told["_arrived"] > since)
-    mine = told.filter((told["version"] == number) & (told["status"] == "ok"))
+    fresh = answered.counts(workspace, spec, since, now)
+    mine = answered.answers(workspace, spec, number, now)
     newest = mine.tail(spec.monitoring.drift.window)
     rows = answered.columns(workspace, spec, manifest, newest, now)
     labels = answered.final_labels(workspace, spec, now)
@@ -90,8 +89,8 @@ def look(workspace: Workspace, spec: "Spec", now: datetime) -> Look | None:
         rows=rows.height,
         drift=_drift(spec, reference, rows, len(manifest.classes)),
         performance=_performance(workspace, spec, version, manifest, mine, labels, now),
-        quality=quality(fresh["status"], rows, reference),
-        volume=volume(fresh.height, since, now, [one.volume.per_day for one in reversed(earlier)]),
+        quality=quality(fresh, rows, reference),
+        volume=volume(sum(fresh.values()), since, now, [one.volume.per_day for one in reversed(earlier)]),
         labels=answered.new_labels(workspace, version, labels),
     )
     return replace(seen, causes=causes(seen, spec))

@@ -33,13 +33,12 @@ class Volume:
     usual: float | None = None
 
 
-def quality(status: pl.Series, current: pl.DataFrame, reference: Profile | None) -> Quality:
-    """`status`: of each answer ("ok", "refused", "error"); `current`: the columns of the graph for the latest answered rows."""
-    found = dict(status.rename("status").value_counts().iter_rows())
+def quality(status: Mapping[str, int], current: pl.DataFrame, reference: Profile | None) -> Quality:
+    """`status`: how many answers were "ok", "refused" or "error"; `current`: the columns of the graph of the latest rows."""
     return Quality(
-        rows=len(status),
-        refused=found.get("refused", 0),
-        errors=found.get("error", 0),
+        rows=sum(status.values()),
+        refused=status.get("refused", 0),
+        errors=status.get("error", 0),
         missing=missing_shares(current, reference) if reference else {},
         missing_in_training={c.name: c.missing / c.rows for c in reference.inputs} if reference else {},
     )

@@ -115,11 +115,11 @@ def test_quality_counts_answers_and_missing_inputs():
     learned = pl.DataFrame({"x": [1.0, None, 3.0, 4.0], "w": ["a", "", "b", "b"]})
     kept = profile_of(learned, columns, np.zeros((4, 1)), ())
     now = pl.DataFrame({"x": [None, float("nan")], "w": ["a", None]})
-    made = quality(pl.Series(["ok", "ok", "refused", "error", "ok"]), now, kept)
+    made = quality({"ok": 3, "refused": 1, "error": 1}, now, kept)
     assert (made.rows, made.refused, made.errors) == (5, 1, 1)
     assert (made.missing, made.missing_in_training) == ({"x": 1.0, "w": 0.5}, {"x": 0.25, "w": 0.25})
     assert missing_shares(now.clear(), kept) == {}
-    assert quality(pl.Series([], dtype=pl.String), now, None) == Quality(0)
+    assert quality({}, now, None) == Quality(0)
 
 
 def test_volume_is_a_rate_beside_the_usual_one():

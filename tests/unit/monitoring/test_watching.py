@@ -204,11 +204,14 @@ def test_answers_of_other_versions_and_repeated_ones_do_not_count(workspace, clo
     ask(workspace, income)
     ask(workspace, income)
     clock.at += timedelta(hours=1)
-    found = answered.answers(workspace, spec, T0 - timedelta(days=1), clock.at)
+    found = answered.answers(workspace, spec, 1, clock.at)
     assert found.height == 60
+    assert answered.counts(workspace, spec, T0 - timedelta(days=1), clock.at) == {"ok": 120}
+    assert answered.answers(workspace, spec, 2, clock.at).height == 0
     seen = look(workspace, spec, clock.at)
-    assert (seen.rows, seen.volume.rows) == (60, 60)
-    assert answered.answers(workspace, spec, clock.at, clock.at).height == 0
+    assert (seen.rows, seen.volume.rows) == (60, 120)
+    assert answered.counts(workspace, spec, clock.at, clock.at) == {}
+    assert answered.answers(workspace, spec, 1, T0 - timedelta(days=1)).height == 0
 
 
 def test_a_look_is_the_same_until_the_time_moves_and_is_kept_once(workspace, clock, spec):
@@ -332,15 +335,14 @@ def test_windows_are_computed_as_of_each_answer(tmp_path, clock):
         workspace.log.append("cards", [NewEvent(event["id"], json.dumps(event).encode())])
     clock.at = T0 + timedelta(hours=4)
     ask(workspace, [{"id": "q", "at": clock.at.isoformat(), "card": "k", "amount": 3.0}], "cards")
-    found = answered.answers(workspace, spec, T0, clock.at)
+    found = answered.answers(workspace, spec, 1, clock.at)
     manifest = answered.loads(answered.Manifest, workspace.artifacts.get(digest))
     rows = answered.columns(workspace, spec, manifest, found, clock.at)
     assert [c.name for c in plan_of(spec).columns] == ["amount", "many", "spent", "bad_share"]
     assert rows.select("amount", "many", "spent").row(0) == (3.0, 5.0, 43.0)
     assert answered.scores_of(rows, 2).shape == (1, 2)
-    asked = pl.DataFrame(found).join(
-        workspace.lake.read("cards_predictions").select("_offset", "served", "row", "upto"), on="_offset"
-    )
+    logged = workspace.lake.read("cards_predictions").select("_offset", "served", "row", "upto")
+    asked = found.join(logged, on="_offset")
     plan = plan_of(spec)
     served = as_served(workspace, manifest, plan, asked)
     by_engine = answered._by_engine(workspace, spec, manifest, plan, asked, clock.at)
