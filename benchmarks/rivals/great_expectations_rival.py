@@ -1,0 +1,49 @@
+"""Great Expectations on pandas: result format COMPLETE, which names all rows and values."""
+
+import json
+import logging
+import sys
+
+import great_expectations as gx
+import great_expectations.expectations as gxe
+import pandas as pd
+
+from benchmarks.measure import tell, timed
+
+
+def main() -> None:
+    asked = json.loads(sys.argv[1])
+    logging.disable(logging.CRITICAL)
+    frame = pd.read_parquet(asked["file"])
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    batches = context.data_sources.add_pandas("memory").add_dataframe_asset("loans").add_batch_definition_whole_dataframe("all")
+    batch = batches.get_batch(batch_parameters={"dataframe": frame})
+    suite = gx.ExpectationSuite(name="loans", expectations=_expectations(asked))
+    found = []
+
+    def check() -> None:
+        result = batch.validate(suite, result_format="COMPLETE")
+        found[:] = [sum(one.result.get("unexpected_count", 0) for one in result.results)]
+
+    time = timed(check, min(3, asked["repetitions"]), warm=False)
+    tell({"time": time, "breaches": int(found[0]), "names": "rows and values"})
+
+
+def _expectations(asked: dict) -> list:
+    made = [gxe.ExpectColumnValuesToBeUnique(column="id"), gxe.ExpectColumnValuesToBeOfType(column="id", type_="int64")]
+    for number in range(asked["ranges"]):
+        name = f"number_{number}"
+        made.append(gxe.ExpectColumnValuesToBeBetween(column=name, min_value=0, max_value=1_000))
+        made.append(gxe.ExpectColumnValuesToBeOfType(column=name, type_="float64"))
+        if number < asked["nulls"]:
+            made.append(gxe.ExpectColumnValuesToNotBeNull(column=name))
+    for name in asked["words"]:
+        made.append(gxe.ExpectColumnValuesToBeInSet(column=name, value_set=list(asked["allowed"])))
+    for name, pattern in asked["texts"].items():
+        made.append(gxe.ExpectColumnValuesToMatchRegex(column=name, regex=pattern))
+    return made
+
+
+if __name__ == "__main__":
+    main()
