@@ -174,7 +174,18 @@ class Workspace:
                 f"no model {model!r} in {self.places.models} (there: {known})",
                 f"modelway new {model} --data FILE --target COLUMN",
             )
-        return load_spec(path)
+        told = path.stat()
+        stamp = (told.st_mtime_ns, told.st_size)
+        if (known := self._specs.get(model)) is not None and known[0] == stamp:
+            return known[1]  # the control loop asks at every tick
+        spec = load_spec(path)
+        self._specs[model] = (stamp, spec)
+        return spec
+
+    @cached_property
+    def _specs(self) -> "dict[str, tuple[tuple[int, int], Spec]]":
+        """The specs as last read, by the stamps of their files."""
+        return {}
 
     def models(self) -> list[str]:
         """Names of the model projects, sorted."""

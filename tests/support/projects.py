@@ -49,7 +49,7 @@ def applicants(rows: int = 600, seed: int = 0, shift: float = 0.0) -> pl.DataFra
     income = np.round(np.exp(rng.normal(7.6 + shift, 0.5, rows)), 2)
     debt = np.round(rng.gamma(2.0, 400.0, rows), 2)
     job = rng.choice(["office", "trade", "none", "Self"], rows, p=[0.5, 0.3, 0.1, 0.1])
-    risk = -1.5 + 1.2 * (debt / income - 0.5) + 1.0 * (job == "none") - 0.4 * np.log(income / 2000)
+    risk = -0.6 + 2.0 * (debt / income - 0.5) + 1.5 * (job == "none") - 0.6 * np.log(income / 2000)
     bad = (rng.random(rows) < 1 / (1 + np.exp(-2 * risk))).astype(int)
     frame = pl.DataFrame(
         {"loan_id": [f"L{n + 1:05d}" for n in range(rows)], "income": income, "debt": debt, "job": job, "BAD": bad}

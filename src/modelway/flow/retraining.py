@@ -27,11 +27,12 @@ def retrain(workspace: Workspace, spec: "Spec", lease: Lease | None = None) -> N
     if not spec.retraining.on:
         return
     now = workspace.clock.now()
-    decision = decide(spec.retraining, facts_of(workspace, spec), now)
+    facts = facts_of(workspace, spec)
+    decision = decide(spec.retraining, facts, now)
     if decision.answer == "start":
         runs.open_run(workspace.database, f"{spec.model}-{decision.key}", spec.model, decision.trigger, now, lease)
     elif decision.answer == "refuse":
-        _keep_refusal(workspace, spec, decision, now, lease)
+        _keep_refusal(workspace, spec, decision, facts, now, lease)
 
 
 def facts_of(workspace: Workspace, spec: "Spec") -> Facts:
@@ -68,9 +69,13 @@ def _is_open(run: Run) -> bool:
     return run.state in OPEN and (run.trigger.kind != "manual" or run.attempts > 0)
 
 
-def _keep_refusal(workspace: Workspace, spec: "Spec", decision: Decision, now: datetime, lease: Lease | None) -> None:
+def _keep_refusal(
+    workspace: Workspace, spec: "Spec", decision: Decision, facts: Facts, now: datetime, lease: Lease | None
+) -> None:
+    """Once for each cause and obstacle until a run changes what is: a drift that lasts is refused once, not at every look."""
+    since = max((run.created for run in facts.runs), default=None)
     name = f"{spec.model}-{decision.key}"
-    request = f"retraining/{name}/{decision.obstacle}"
+    request = f"retraining/{spec.model}/{decision.kind}/{decision.obstacle}/{since.isoformat() if since else ''}"
     with workspace.database.read() as connection:
         if connection.execute(sa.select(ledger_table.c.number).where(ledger_table.c.request == request)).scalar():
             return

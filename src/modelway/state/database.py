@@ -102,8 +102,11 @@ def _mapped() -> Iterator[None]:
         yield
     except sa.exc.OperationalError as error:
         text = str(error.orig)
-        if "full" in text:
-            raise DiskFullError(f"the control database cannot grow: {text}", "free space on that disk") from error
+        if "full" in text or "disk I/O" in text:  # what SQLite says when its shared memory file cannot grow
+            raise DiskFullError(
+                f"the control database cannot grow: {text}",
+                "free space on that disk; if there is some, look at its health",
+            ) from error
         transient = "locked" in text or "serialize" in text or "deadlock" in text
         raise EngineError(
             f"the control database does not answer: {text}", "see `modelway doctor`", transient=transient

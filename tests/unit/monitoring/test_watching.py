@@ -253,7 +253,7 @@ def test_drift_starts_one_run_and_refusals_stand_in_the_ledger_once(workspace, c
     obstacles = [
         e.data["obstacle"] for e in ledger.history(workspace.database, "loans") if e.action == "retraining_refused"
     ]
-    assert obstacles == ["cooldown", "frozen", "frozen", "frozen", "frozen"]
+    assert obstacles == ["cooldown", "frozen"]
     freezes.thaw(workspace.database, "loans", "ann", "done", clock.at)
     retrain(workspace, spec)
     assert [r.id for r in runs.pending(workspace.database, "loans")] == ["loans-drift-2026-01-11"]
