@@ -4,8 +4,6 @@ does it."""
 import tempfile
 from pathlib import Path
 
-import polars as pl
-
 from benchmarks.figures import Result, figure
 from benchmarks.measure import heard, timed
 from benchmarks.report import alone
@@ -42,7 +40,8 @@ def measure(quick: bool) -> Result:
         f"{rows:,} rows, 30 columns: an id that must be unique, {RANGES} numbers with a range ({NULLS} of them never missing), "
         f"{len(WORDS)} of {len(ALLOWED)} words, {len(TEXTS)} texts with a regular expression, of which two differ in each row; "
         "0.1 % of the values of each column break a rule.",
-        "Ours also types each column, parts accepted rows from refused ones, and writes a reason for each breach.",
+        "Ours also types each column, parts accepted rows from refused ones, and writes a reason for each breach. Of equal ids it "
+        "refuses all but the first, the rivals the first too.",
     ]
     versions = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -67,7 +66,7 @@ def measure(quick: bool) -> Result:
             versions[name] = number
             theirs = heard(told["time"])
             figures += [
-                figure(f"{name}: a table", theirs.wall.rate(rows), "rows/s", note=f"{told['breaches']:,} breaches, {told['names']}"),
+                figure(f"{name}: a table", theirs.wall.rate(rows), "rows/s", note=f"{told['breaches']:,} breaches named"),
                 figure(f"{name}: a table, processor", theirs.cpu, "s"),
                 figure(f"{name} ÷ modelway: processor", theirs.cpu.median / table.cpu.median, "×"),
                 figure(f"{name} ÷ modelway: clock", theirs.wall.median / table.wall.median, "×"),
@@ -83,12 +82,6 @@ def loans_contract() -> Contract:
     words = {name: Rule.model_validate({"type": "string", "in": ALLOWED}) for name in WORDS}
     texts = {name: Rule(type="string", pattern=pattern) for name, pattern in TEXTS.items()}
     return Contract({"id": Rule(type="int", unique=True), **numbers, **words, **texts})
-
-
-def verdicts(frame: pl.DataFrame) -> dict[tuple[str, str], int]:
-    """Breaches by column and rule."""
-    table = check_table(frame, loans_contract(), "id").table
-    return {(column, rule): count for column, rule, count in table.group_by("column", "rule").len().iter_rows()}
 
 
 if __name__ == "__main__":

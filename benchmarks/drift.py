@@ -25,9 +25,9 @@ def measure(quick: bool) -> Result:
     notes = [
         f"{columns} columns, {rows:,} rows against {rows:,}. Ours: Kolmogorov–Smirnov's D by column and for the prediction, its "
         "p-value, and the adjustment over all columns; the kept profile is read from its bytes each time.",
-        "Evidently's default is the normed Wasserstein distance; with method \"ks\" it asks the question that ours does. Its figures "
-        "include the summaries by column that it always makes.",
-    ]  # fmt: skip
+        "Evidently's default is the normed Wasserstein distance; with its method ks it asks the question that ours does. Its "
+        "figures include the summaries by column that it always makes.",
+    ]
     with tempfile.TemporaryDirectory() as folder:
         places = _files(Path(folder), rows, columns)
         ours = _ours(*places, repetitions)

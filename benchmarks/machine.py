@@ -36,6 +36,11 @@ def machine() -> dict[str, Any]:
     }
 
 
+def user_environment() -> dict[str, str]:
+    """This process's environment, without what a developer or CI may set and a user does not: bytecode is kept."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 def load() -> float:
     """The mean number of processes that wanted to run in the last minute."""
     return round(os.getloadavg()[0], 2)

@@ -18,7 +18,7 @@ from modelway.serving.protocol import format_request
 
 def measure(quick: bool) -> Result:
     """Requests one after the other, in rounds; the first round warms up and does not count."""
-    learn, requests, rounds = (800, 50, 1) if quick else (6_000, 3_000, 5)
+    learn, requests, rounds = (2_000, 50, 1) if quick else (6_000, 3_000, 5)
     everything = rows()
     with tempfile.TemporaryDirectory() as folder:
         bank = Bank(Path(folder))

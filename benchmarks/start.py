@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from benchmarks.figures import Result, Target, figure
+from benchmarks.machine import user_environment
 from benchmarks.measure import Spread
 from benchmarks.report import alone
 
@@ -41,7 +42,7 @@ def measure(quick: bool) -> Result:
 
 def _seconds(command: list[str]) -> float:
     started = time.perf_counter()
-    subprocess.run(command, capture_output=True, check=True)
+    subprocess.run(command, env=user_environment(), capture_output=True, check=True)
     return time.perf_counter() - started
 
 

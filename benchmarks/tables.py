@@ -47,13 +47,14 @@ def payments(rows: int, seed: int = 0) -> pl.DataFrame:
     """Twenty columns, about 390 bytes a row as JSON: ids, words, numbers, a time; 1 % have an amount out of range."""
     random = np.random.default_rng(seed)
     amounts = random.gamma(2.0, 40.0, rows).round(2)
-    amounts[:: 100] = -1.0
+    amounts[::100] = -1.0
     start = datetime(2026, 1, 1)
     moments = [(start + timedelta(seconds=second)).isoformat() + "Z" for second in range(rows)]
     words = {f"word_{n}": np.array(ALLOWED)[random.integers(0, len(ALLOWED), rows)] for n in range(5)}
     numbers = {f"number_{n}": random.normal(0, 10, rows).round(4) for n in range(10)}
     ids = {"id": [f"p{number:09d}" for number in range(rows)], "customer": random.integers(0, 50_000, rows)}
-    return pl.DataFrame({**ids, "at": moments, "amount": amounts, "count": random.integers(0, 40, rows), **words, **numbers})  # fmt: skip
+    counts = random.integers(0, 40, rows)
+    return pl.DataFrame({**ids, "at": moments, "amount": amounts, "count": counts, **words, **numbers})
 
 
 def _ids(rows: int, random: np.random.Generator) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The function that each step of the pipeline benchmark calls: small, so that what is left is the overhead. Standard library only."""
+"""The function that each step of the pipeline benchmark calls: small, so that the rest is overhead. Standard library only."""
 
 import hashlib
 

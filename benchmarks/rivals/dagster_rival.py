@@ -38,7 +38,9 @@ def main() -> None:
     asked = json.loads(sys.argv[1])
     with tempfile.TemporaryDirectory() as home:
         os.environ["DAGSTER_HOME"] = home
-        (Path(home) / "dagster.yaml").write_text("telemetry:\n  enabled: false\npython_logs:\n  python_log_level: CRITICAL\n")
+        (Path(home) / "dagster.yaml").write_text(
+            "telemetry:\n  enabled: false\npython_logs:\n  python_log_level: CRITICAL\n"
+        )
         logging.disable(logging.CRITICAL)
         short, long = chain(STEPS), chain(STEPS * 10)
         with DagsterInstance.get() as instance:

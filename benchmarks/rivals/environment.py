@@ -1,13 +1,14 @@
 """Environments of rivals: one a rival in `benchmarks/.envs`, pinned, from PyPI; made on first use, kept after."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from benchmarks.machine import user_environment
 
 ROOT = Path(__file__).parents[2]
 ENVS = ROOT / "benchmarks" / ".envs"
@@ -34,7 +35,7 @@ def pin(rival: str) -> str:
 def ask(rival: str, settings: Mapping[str, Any], *, seconds: float = 1_800) -> dict[str, Any]:
     """Run `benchmarks.rivals.<rival>` in its environment and return what it tells; raises MissingRivalError."""
     command = [str(_python(rival)), "-m", f"benchmarks.rivals.{rival}_rival", json.dumps(dict(settings))]
-    environment = {**os.environ, **QUIET, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
+    environment = {**user_environment(), **QUIET, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
     try:
         done = subprocess.run(
             command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False
