@@ -34,6 +34,7 @@ COMMANDS = Path(sys.executable).parent
 ADDRESS = "127.0.0.1:8080"
 """Where a server of the documentation listens; the tests take a free port."""
 PATIENCE_SECONDS = 90.0
+POLL_SECONDS = 0.5
 _FENCE = re.compile(r"^```(\w*)\s*$")
 _MARK = re.compile(r'^<!-- (\w+)(?: "(.*)"| (.*?))? -->$')
 
@@ -157,6 +158,7 @@ class Reader:
             if until in said:
                 return said
             assert time.monotonic() < deadline, f"{place}: {shlex.join(words)} never said {until!r}, but:\n{said}"
+            time.sleep(POLL_SECONDS)  # else asking would take the time of those who are asked
 
     def _up(self, place: str) -> None:
         stack = self.here / "stack.yaml"
@@ -186,10 +188,20 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PATH": path, "MODELWAY_USER": "ada", "OMP_NUM_THREADS": "2"}
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML as the spec is read: `on` and `no` are text."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in known if tag != "tag:yaml.org,2002:bool" or first in "tTfF"]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
 def merge(path: Path, text: str) -> None:
     """Put the keys of a YAML text into a YAML file, as somebody would who edits it; keys of the same name are joined."""
-    there = yaml.safe_load(path.read_text()) or {}
-    path.write_text(yaml.safe_dump(_joined(there, yaml.safe_load(text)), sort_keys=False))
+    there = yaml.load(path.read_text(), _Loader) or {}
+    path.write_text(yaml.safe_dump(_joined(there, yaml.load(text, _Loader)), sort_keys=False))
 
 
 def read_yaml(block: Block, folder: Path) -> None:
