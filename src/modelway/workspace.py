@@ -176,8 +176,8 @@ class Workspace:
             )
         told = path.stat()
         stamp = (told.st_mtime_ns, told.st_size)
-        if (known := self._specs.get(model)) is not None and known[0] == stamp:
-            return known[1]  # the control loop asks at every tick
+        if (read := self._specs.get(model)) is not None and read[0] == stamp:
+            return read[1]  # the control loop asks at every tick
         spec = load_spec(path)
         self._specs[model] = (stamp, spec)
         return spec

@@ -26,7 +26,8 @@ def root(untouched: Path, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("stage", ["features", "training", "proving parity", "gates"])
 def test_ctrl_c_while_it_works(root, stage):
     process = subprocess.Popen(
-        [sys.executable, "-m", "modelway", "run", "loans"], cwd=root, env=ENV, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "modelway", "run", "loans"], cwd=root, env=ENV,
+        stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     said = []
     for line in process.stderr:

@@ -10,8 +10,12 @@ from typing import Any
 KILLED = -9
 _fork = multiprocessing.get_context("forkserver")
 _fork.set_forkserver_preload(
-    ["modelway.flow.making", "modelway.lifecycle", "deltalake", "polars", "tests.support.killing"]
-)
+    [
+        "modelway.lifecycle", "tests.support.world", "deltalake", "ibis.backends.duckdb", "mlflow.store.tracking.sqlalchemy_store",
+        "mlflow.tracking.client", "matplotlib.backends.backend_svg", "onnx", "onnxruntime", "pandas", "scipy.stats",
+        "sklearn.linear_model", "sklearn.pipeline", "tests.support.killing",
+    ]
+)  # fmt: skip
 
 
 def run_apart(target: Callable[..., Any], *args: Any, kill_at: str = "", trace: Path | None = None) -> int:

@@ -15,6 +15,7 @@ import re
 import struct
 import threading
 import zlib
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ _HEAD = struct.Struct("<IIQIq")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HEAD_TEXT = 20
+_MARK_BYTES = 4096
+_AT_THE_END = 2**63
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[tuple[str, bytes, str, dict[str, str]]]).decode
 
@@ -68,7 +71,7 @@ class FolderEventLog(EventLog):
         self._segment_bytes = segment_bytes
         self._tails: dict[str, Tail] = {}
         self._locks: dict[str, int] = {}
-        self._marks: dict[Path, tuple[int, int]] = {}
+        self._marks: dict[Path, tuple[list[int], list[int]]] = {}
         self._mutex = threading.RLock()
 
     def append(self, topic: str, events: Sequence[NewEvent], *, durable: bool = True) -> int:
@@ -122,10 +125,18 @@ class FolderEventLog(EventLog):
 
     def flush(self) -> None:
         with self._mutex:
-            for topic, tail in self._tails.items():
-                if tail.dirty:
-                    with _mapped(topic):
-                        _sync(tail)
+            dirty = [(topic, tail, os.dup(tail.file)) for topic, tail in self._tails.items() if tail.dirty]
+            for _, tail, _ in dirty:
+                tail.dirty = False
+        for topic, tail, file in dirty:  # without the mutex: whoever appends meanwhile does not wait for the disk
+            with _mapped(topic):
+                try:
+                    os.fsync(file)
+                except OSError:
+                    tail.dirty = True
+                    raise
+                finally:
+                    os.close(file)
 
     def ping(self) -> None:
         probe = self._root / f".ping-{os.getpid()}"
@@ -221,28 +232,40 @@ class FolderEventLog(EventLog):
     def _read_segment(self, topic: str, path: Path, position: int, limit: int, last: bool) -> list[Event]:
         size = path.stat().st_size
         found: list[Event] = []
-        start, first = self._marks.get(path, (0, 0))
-        start = start if first <= position else 0
-        end = start
-        for frame in _frames(path, start, size):
+        end = 0
+        for frame in self._walk(path, size, position):
             end = frame.end
             if frame.first + frame.count > position:
                 found += _events(topic, path, frame, max(position, frame.first), limit - len(found))
                 if len(found) >= limit:
-                    end = frame.start
-                    break
-            self._marks[path] = (frame.end, frame.first + frame.count)
-        if not last and end < size and len(found) < limit:
+                    return found
+        if not last and end < size:
             raise EventLogError(f"{path} is damaged at byte {end}", "restore this file from a backup")
         return found
 
     def _end(self, segments: list[tuple[int, Path]]) -> int:
         first, path = segments[-1]
-        start, end = self._marks.get(path, (0, first))
-        for frame in _frames(path, start, path.stat().st_size):
-            end = frame.first + frame.count
-            self._marks[path] = (frame.end, end)
-        return end
+        for frame in self._walk(path, path.stat().st_size, _AT_THE_END):
+            first = frame.first + frame.count
+        return max(first, self._marks[path][0][-1])
+
+    def _walk(self, path: Path, size: int, position: int) -> Iterator[Frame]:
+        """The frames of a segment from the last known place at or before `position` on; what is walked over is remembered.
+
+        Marks are offsets and bytes, one every few kilobytes; the last of them is where nothing was read yet.
+        """
+        with self._mutex:
+            offsets, places = self._marks.setdefault(path, ([int(path.stem)], [0]))
+            start = places[max(0, bisect_right(offsets, position) - 1)]
+        for frame in _frames(path, start, size):
+            with self._mutex:
+                if frame.start == places[-1]:
+                    if len(places) > 1 and places[-1] - places[-2] < _MARK_BYTES:
+                        offsets.pop()
+                        places.pop()
+                    offsets.append(frame.first + frame.count)
+                    places.append(frame.end)
+            yield frame
 
 
 def _frames(path: Path, start: int, size: int) -> Iterator[Frame]:

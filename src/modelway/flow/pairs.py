@@ -62,7 +62,7 @@ def requests_per_day(answered: pl.DataFrame, now: datetime) -> float:
 
 def arms(answered: pl.DataFrame, standing: Release, late_ms: float) -> tuple[Arm, Arm]:
     """Challenger and champion since the step began: in shadow the requests that both answered, else each its own."""
-    here = answered.filter(pl.col("served") >= standing.moved, pl.col("version").is_in(_both(standing)))
+    here = answered.filter(pl.col("served") > standing.moved, pl.col("version").is_in(_both(standing)))
     judged = _with_errors(here, sum(_both(standing)))
     by_request = judged.group_by("request", "version", "shadow").agg(
         pl.col("error").any(), (pl.col("ms").max() > late_ms).fill_null(False).alias("slow")

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
 from modelway.spec.document import Document, Place, dotted, read_document
-from modelway.spec.fields import key_of
+from modelway.spec.fields import key_of, meaning
 from modelway.spec.model import Part
 from modelway.spec.units import write_duration
 
@@ -48,23 +47,19 @@ def _rows(part: Part, place: Place, origins: _Origins) -> Iterator[Row]:
     for name, field in type(part).model_fields.items():
         here = (*place, key_of(name, field))
         value, given = getattr(part, name), name in part.model_fields_set
-        meaning = _meaning(field)
+        said = meaning(type(part), name)
         if isinstance(value, Part):
             yield from _rows(value, here, origins)
         elif _named_parts(value):
             for item, inner in value.items() if isinstance(value, Mapping) else enumerate(value):
-                yield Row(dotted((*here, item)), written(inner), origins.of((*here, item), given), meaning)
+                yield Row(dotted((*here, item)), written(inner), origins.of((*here, item), given), said)
         else:
-            yield Row(dotted(here), written(value), origins.of(here, given), meaning)
+            yield Row(dotted(here), written(value), origins.of(here, given), said)
 
 
 def _named_parts(value: Any) -> bool:
     items = value.values() if isinstance(value, Mapping) else value if isinstance(value, tuple) else ()
     return bool(items) and all(isinstance(item, Part) for item in items)
-
-
-def _meaning(field: FieldInfo) -> str:
-    return " ".join((field.description or "").split())
 
 
 def written(value: Any) -> str:

@@ -1,7 +1,11 @@
 """What the models know of a place in a file: the part that holds it, its field, and what may be written there."""
 
+import ast
 import difflib
+import inspect
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from itertools import pairwise
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -18,6 +22,42 @@ def key_of(name: str, field: FieldInfo) -> str:
 
 def keys(part: type[Part]) -> dict[str, FieldInfo]:
     return {key_of(name, field): field for name, field in part.model_fields.items()}
+
+
+@cache
+def meanings(part: type[Part]) -> Mapping[str, str]:
+    """The text under each field in the source. Pydantic would read all sources at import, at each start of the command."""
+    (declared,) = ast.parse(inspect.cleandoc("\n" + inspect.getsource(part))).body
+    found = {}
+    for field, after in pairwise(declared.body if isinstance(declared, ast.ClassDef) else []):
+        match field, after:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                found[name] = " ".join(text.split())
+    return found
+
+
+def meaning(part: type[Part], name: str) -> str:
+    """What a field means, in words; "" where nothing is written."""
+    return meanings(part).get(name, "")
+
+
+def meaning_at(root: type[Part], place: Place) -> str:
+    """What the field at a place means; "" where there is none."""
+    for part in parts_at(root, place[:-1]) if place else []:
+        for name, field in part.model_fields.items():
+            if key_of(name, field) == place[-1]:
+                return meaning(part, name)
+    return ""
+
+
+def described(root: type[Part]) -> None:
+    """Put the texts into the models under `root`, for a schema that is made from them."""
+    for part in dict.fromkeys([*(inner for f in root.model_fields.values() for inner in parts_in(f.annotation)), root]):
+        if part is not root:
+            described(part)
+        for name, text in meanings(part).items():
+            part.model_fields[name].description = text
+        part.model_rebuild(force=True)
 
 
 def parts_in(annotation: Any) -> Iterator[type[Part]]:

@@ -11,9 +11,9 @@ from modelway.spec.units import Count, Duration, Share, parse_duration
 
 
 class Part(BaseModel):
-    """A part of a file: frozen, no unknown keys, documented field by field."""
+    """A part of a file: frozen, no unknown keys, documented field by field (`fields.described` reads the texts when asked)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Files(Part):

@@ -8,7 +8,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from modelway.spec.explain import written
-from modelway.spec.fields import key_of, parts_in
+from modelway.spec.fields import described, key_of, meaning, parts_in
 from modelway.spec.model import Part, Spec
 from modelway.spec.names import METRICS, SEARCH_METRICS
 from modelway.spec.stack import Stack
@@ -44,6 +44,7 @@ def reference() -> str:
 
 
 def _schema(part: type[Part], title: str) -> dict[str, Any]:
+    described(part)
     made = part.model_json_schema(by_alias=True, mode="validation")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": title}
 
@@ -58,7 +59,7 @@ def _sections(part: type[Part], place: str) -> Iterator[str]:
     deeper: list[tuple[type[Part], str]] = []
     for name, field in part.model_fields.items():
         key = key_of(name, field)
-        yield f"| `{key}` | {_cell(_type(field))} | {_cell(_default(field))} | {_cell(field.description or '')} |"
+        yield f"| `{key}` | {_cell(_type(field))} | {_cell(_default(field))} | {_cell(meaning(part, name))} |"
         below = f"{place}.{key}" if place else key
         many = get_origin(field.annotation)
         tail = "[]" if many is tuple else ".NAME" if many is dict else ""

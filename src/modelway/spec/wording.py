@@ -6,7 +6,7 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from modelway.spec.document import Mistake, Place, dotted
-from modelway.spec.fields import allowed_words, field_at, homes, keys, meant, nearest, parts_at
+from modelway.spec.fields import allowed_words, field_at, homes, keys, meaning_at, meant, nearest, parts_at
 from modelway.spec.model import Part
 
 _WANTED = {
@@ -66,7 +66,7 @@ def _at_place(root: type[Part], place: Place, errors: list[ErrorDetails]) -> Ite
     if first["type"] == "extra_forbidden":
         yield _unknown(root, place)
     elif first["type"] == "missing":
-        told = " ".join((field.description or "").split()) if field else ""
+        told = meaning_at(root, place)
         yield Mistake(
             place, "is missing" + (f": {told[0].lower()}{told[1:].rstrip('.')}" if told else ""), "add the key"
         )
