@@ -64,8 +64,8 @@ def write_report(story: Told, seen: Seen, seconds: Mapping[str, float], path: Pa
             interval=interval,
             entries=story.entries,
             alarms=story.alarms,
-            expected=_svg(lambda axes: _expected(axes, story), 4.2),
-            losses=_svg(lambda axes: _losses(axes, story), 3.2),
+            expected=_svg(lambda axes: draw_expected(axes, story), 4.2),
+            losses=_svg(lambda axes: draw_losses(axes, story), 3.2),
         ),
         encoding="utf-8",
     )
@@ -87,7 +87,7 @@ def _tiles(story: Told, seen: Seen, seconds: Mapping[str, float]) -> list[tuple[
     ]
 
 
-def _expected(axes: "Axes", story: Told) -> None:
+def draw_expected(axes: "Axes", story: Told) -> None:
     """The probability as a line, days of turbulence as a band, changes of the champion as lines, alarms as ticks."""
     days = story.days
     at = days["at"].to_list()
@@ -105,7 +105,7 @@ def _expected(axes: "Axes", story: Told) -> None:
     axes.legend(loc="upper right", fontsize=8, frameon=False, ncols=3)
 
 
-def _losses(axes: "Axes", story: Told) -> None:
+def draw_losses(axes: "Axes", story: Told) -> None:
     """Means over the 250 days before, of both models."""
     known = story.days.drop_nulls("outcome")
     outcome, window = known["outcome"].to_numpy(), 250

@@ -150,7 +150,7 @@ def _columns(made: Sequence[dict[str, Any]]) -> pl.DataFrame:
                 pl.Series(f"probability_{name}", [one["probabilities"].get(name) for one in made], pl.Float64)
                 for name in classes
             ),
-            pl.Series("reason", [one["reason"] or "" for one in made], pl.String),
+            pl.Series("reason", [one["reason"] or None for one in made], pl.String),
             pl.Series("version", [one["version"] for one in made], pl.Int64),
         ]
     )

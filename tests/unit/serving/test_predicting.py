@@ -62,7 +62,7 @@ def test_the_server_and_this_process_give_the_same_rows(workspace):
     assert asked.rows.columns == ["id", "prediction", "probability_bad", "probability_good", "reason", "version"]
     assert asked.rows["id"].to_list() == ["a", "b", "c", "d"]
     assert asked.rows["prediction"].to_list() == ["good", None, None, "bad"]
-    assert asked.rows["reason"].str.len_chars().to_list()[0] == 0
+    assert asked.rows["reason"][0] is None
     assert "income" in asked.rows["reason"][1]
     assert asked.summary() == {"rows": 4, "refused": 2, "version": 1, "versions": [1], "local": False}
     assert told == [1.0]
