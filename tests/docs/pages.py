@@ -10,7 +10,7 @@ which `cd` moves; `modelway up` runs on until the page ends. An HTML comment on 
     <!-- until "words" -->    the last command is repeated until its output has these words
     <!-- into FILE -->        YAML: its keys go into that file of the workspace
     <!-- file FILE -->        the block is that file
-    <!-- workspace -->        anywhere: the page begins in a workspace with a released model `loans`
+    <!-- workspace -->        anywhere: the page begins in a workspace with a model project `loans`, not yet run
 """
 
 import contextlib
@@ -97,7 +97,7 @@ class Reader:
     def __exit__(self, *_: object) -> None:
         for process in reversed(self.running):
             process.send_signal(signal.SIGINT)
-            rest, _ = process.communicate(timeout=PATIENCE_SECONDS)
+            rest = process.communicate(timeout=PATIENCE_SECONDS)[0]
             assert process.returncode == 0, rest
 
     def do(self, block: Block) -> None:
@@ -185,7 +185,8 @@ class Reader:
 def environment() -> dict[str, str]:
     """That of somebody with the package installed."""
     path = f"{COMMANDS}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "MODELWAY_USER": "ada", "OMP_NUM_THREADS": "2"}
+    own = {"PATH": path, "MODELWAY_USER": "ada", "OMP_NUM_THREADS": "2", "PYTHONDONTWRITEBYTECODE": ""}
+    return {**os.environ, **own}
 
 
 class _Loader(yaml.SafeLoader):

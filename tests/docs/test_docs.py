@@ -22,14 +22,12 @@ def _name(page: Path) -> str:
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with train.csv, score.csv, outcomes.csv and a workspace `bank`, in which `loans` is released."""
+    """A folder with train.csv, score.csv, outcomes.csv and a workspace `bank` with the project `loans`, not yet run."""
     folder = tmp_path_factory.mktemp("prepared")
     write_files(folder)
     for words in (
         ["init", "bank"],
         ["new", "loans", "--data", "../train.csv", "--target", "BAD"],
-        ["run", "loans"],
-        ["release", "loans"],
     ):
         here = folder if words[0] == "init" else folder / "bank"
         done = subprocess.run(
@@ -58,6 +56,7 @@ def _write(path: Path, rows: list[dict[str, str]]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", [p for p in PAGES if any(b.language for b in blocks_of(p))], ids=_name)
 def test_every_block_of_the_page_runs(page: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     here = tmp_path
