@@ -6,6 +6,7 @@ HTTP what it expects, and sends the outcome five trading days later. Every four 
 """
 
 import argparse
+import random
 import shutil
 import signal
 import subprocess
@@ -65,11 +66,13 @@ class Replayed:
     seconds: dict[str, float]
 
 
-def replay(root: Path, days: Sequence[Day], show: Show, *, first: int = FIRST_YEARS) -> Replayed:
+def replay(
+    root: Path, days: Sequence[Day], show: Show, *, first: int = FIRST_YEARS, project: Path = PROJECT
+) -> Replayed:
     """Run the loop over the days in an empty workspace at `root`."""
     began = time.perf_counter()
     create_workspace(root, STACK).close()
-    shutil.copytree(PROJECT, root / "models" / MODEL, dirs_exist_ok=True)
+    shutil.copytree(project, root / "models" / MODEL, dirs_exist_ok=True)
     workspace = open_workspace(root)
     set_replay_time(workspace.database, days[0].close)
     workspace.close()
@@ -178,8 +181,12 @@ def _up(workspace: Workspace) -> Iterator[str]:
         process.communicate(timeout=60)
 
 
-def planted(days: Sequence[Day], at: int, scale: float = 2.5) -> list[Day]:
-    """The same days with a planted break: from day `at` on the index moves `scale` times as much, outcomes with it."""
+def planted(days: Sequence[Day], at: int, scale: float = 2.5, noise_at: int | None = None) -> list[Day]:
+    """The same days with planted breaks: from day `at` on the index moves `scale` times as much, outcomes with it.
+
+    From `noise_at` on outcomes are coins: nothing is left to learn.
+    """
+    coins = random.Random(1)
     factors = [1.0 if place < at else scale for place in range(len(days))]
     rows = [
         {k: v * f if k.endswith(("return", "range")) and isinstance(v, float) else v for k, v in day.row.items()}
@@ -188,7 +195,10 @@ def planted(days: Sequence[Day], at: int, scale: float = 2.5) -> list[Day]:
     made = []
     for place, day in enumerate(days):
         coming = [abs(float(row["sp_return"])) for row in rows[place + 1 : place + 1 + AHEAD]]
-        label = str(int(max(coming) >= bars.MOVE)) if len(coming) == AHEAD else None
+        outcome = (
+            max(coming, default=0.0) >= bars.MOVE if noise_at is None or place < noise_at else coins.random() < 0.5
+        )
+        label = str(int(outcome)) if len(coming) == AHEAD else None
         made.append(Day(day.key, day.close, rows[place], label))
     return made
 
