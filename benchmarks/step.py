@@ -52,8 +52,8 @@ def measure(quick: bool) -> Result:
         "A step of ours reads whether it is done, does the work, and commits its record with the lease's fence checked in the "
         "same transaction: one fsync a step (SQLite in WAL mode, synchronous FULL).",
         f"A run is opened, leased, started, goes through {STEPS} steps and is finished. Rivals: one process, their own SQLite, "
-        "import and start of a server not counted; they also keep events for their consoles. A step within a run is the slope between a run of "
-        f"{STEPS} and one of {STEPS * 10} steps.",
+        "import and start of a server not counted; they also keep events for their consoles. A step within a run is, of theirs, "
+        f"the slope between a run of {STEPS} and one of {STEPS * 10} steps.",
     ]
     versions: dict[str, str] = {}
     for rival in RIVALS:
