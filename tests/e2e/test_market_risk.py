@@ -4,10 +4,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-
 from examples.market_risk import bars
 from examples.market_risk.replay import PROJECT, Replayed, planted, replay
 from examples.market_risk.report import write_report
+
 from tests.support.projects import processes
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
