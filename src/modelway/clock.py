@@ -3,6 +3,7 @@
 Latencies are always measured on `time.perf_counter`, never on this clock.
 """
 
+import threading
 import time
 from abc import ABC, abstractmethod
 from datetime import UTC, datetime
@@ -21,7 +22,9 @@ class WallClock(Clock):
 
     def __init__(self) -> None:
         self._last = 0.0
+        self._lock = threading.Lock()
 
     def now(self) -> datetime:
-        self._last = max(self._last, time.time())
-        return datetime.fromtimestamp(self._last, UTC)
+        with self._lock:  # a thread that was held up after its reading must not put it in place of a later one
+            self._last = last = max(self._last, time.time())
+        return datetime.fromtimestamp(last, UTC)
