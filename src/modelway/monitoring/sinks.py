@@ -1,14 +1,15 @@
 """Where alerts go: the terminal, a file, a webhook."""
 
 import os
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from modelway.errors import DiskFullError, EngineError, SpecError
+from modelway.errors import DiskFullError, EngineError, NotFoundError, SpecError
 from modelway.monitoring.alerts import AlertSink
 from modelway.records import Alert, dumps
+from modelway.secrets.environment import EnvironmentSecrets
+from modelway.secrets.port import Secrets
 
 WEBHOOK = "webhook:"
 _WEBHOOK_SECONDS = 3.0
@@ -63,9 +64,11 @@ class FileSink(AlertSink):
 class WebhookSink(AlertSink):
     """POST of the alert as JSON, with `text` for chat programs; any answer below 300 means that it arrived."""
 
-    def __init__(self, name: str, address: str) -> None:
+    def __init__(self, name: str, address: str, place: str) -> None:
+        """`place` says, in messages, where the address is kept: the address itself is a secret."""
         self.name = WEBHOOK + name
         self._address = address
+        self._fix = f"check the address in {place}"
 
     def __repr__(self) -> str:
         return f"WebhookSink({self.name})"
@@ -82,10 +85,6 @@ class WebhookSink(AlertSink):
         """Reached, whatever it says: a webhook takes no other request than an alert."""
         self._asked("HEAD", None)
 
-    @property
-    def _fix(self) -> str:
-        return f"check the address in {variable(self.name.removeprefix(WEBHOOK))}"
-
     def _asked(self, method: str, body: object) -> int:
         import httpx
 
@@ -98,9 +97,9 @@ class WebhookSink(AlertSink):
             ) from None
 
 
-def open_sinks(names: Sequence[str], file: Path) -> list[AlertSink]:
+def open_sinks(names: Sequence[str], file: Path, secrets: Secrets | None = None) -> list[AlertSink]:
     """The sinks by their names in the spec; raises SpecError for a name that is none, or naming the missing variable."""
-    return [_open(name, file) for name in dict.fromkeys(names)]
+    return [_open(name, file, secrets or EnvironmentSecrets()) for name in dict.fromkeys(names)]
 
 
 def line(alert: Alert) -> str:
@@ -111,25 +110,26 @@ def line(alert: Alert) -> str:
     return f"[over] {alert.model}: {alert.cause} ended {alert.closed:%Y-%m-%d %H:%M} UTC"
 
 
-def variable(name: str) -> str:
-    """The environment variable that holds a webhook's address."""
-    return "MODELWAY_WEBHOOK_" + re.sub(r"\W", "_", name).upper()
+def secret_of(sink: str) -> str:
+    """The name of the secret that is a webhook's address."""
+    return "webhook_" + sink.removeprefix(WEBHOOK)
 
 
-def _open(name: str, file: Path) -> AlertSink:
+def _open(name: str, file: Path, secrets: Secrets) -> AlertSink:
     if name == "terminal":
         return TerminalSink()
     if name == "file":
         return FileSink(file)
     if name.startswith(WEBHOOK) and name != WEBHOOK:
-        wanted = variable(name.removeprefix(WEBHOOK))
-        address = os.environ.get(wanted)
-        if not address:
+        secret = secret_of(name)
+        try:
+            address = secrets.get(secret)
+        except NotFoundError as error:
             raise SpecError(
-                f"modelway.yaml: monitoring.alerts names {name}, but the environment variable {wanted} is not set",
-                f"export {wanted}=https://… , or take {name} out of monitoring.alerts",
-            )
-        return WebhookSink(name.removeprefix(WEBHOOK), address)
+                f"modelway.yaml: monitoring.alerts names {name}, but {error.problem}",
+                f"{error.fix} (its address: https://…), or take {name} out of monitoring.alerts",
+            ) from error
+        return WebhookSink(name.removeprefix(WEBHOOK), address, secrets.place(secret))
     raise SpecError(
         f"modelway.yaml: monitoring.alerts: {name!r} is no place for alerts", "write terminal, file or webhook:NAME"
     )

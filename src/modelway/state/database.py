@@ -1,25 +1,28 @@
 """Opens the control database: SQLite in the workspace (WAL), or any SQLAlchemy URL; migrates it to the newest schema."""
 
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from modelway.errors import DiskFullError, EngineError, StateError
+from modelway.errors import DiskFullError, EngineError, NotFoundError, StateError
+from modelway.secrets.environment import EnvironmentSecrets
+from modelway.secrets.port import Secrets
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 NEWEST = "0001"
+PASSWORD = "state_password"
+"""The name of the secret that a database with users wants."""
 
 
 class Database:
     """Transactions on the control database; safe for several processes, each transaction serializable."""
 
-    def __init__(self, url: str) -> None:
-        self.engine = _engine(url)
+    def __init__(self, url: str, secrets: Secrets | None = None) -> None:
+        self.engine = _engine(url, secrets or EnvironmentSecrets())
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -77,7 +80,7 @@ class Database:
         self.engine.dispose()
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str, secrets: Secrets) -> Engine:
     target = sa.make_url(url)
     if target.get_backend_name() == "sqlite":
         engine = sa.create_engine(
@@ -85,8 +88,8 @@ def _engine(url: str) -> Engine:
         )
         sa.event.listen(engine, "connect", _prepare_sqlite)
         return engine
-    if password := os.environ.get("MODELWAY_STATE_PASSWORD"):
-        target = target.set(password=password)
+    with suppress(NotFoundError):  # a socket or a certificate needs none
+        target = target.set(password=secrets.get(PASSWORD))
     return sa.create_engine(target, isolation_level="SERIALIZABLE", pool_pre_ping=True)
 
 

@@ -1,0 +1,1 @@
+"""Passwords and addresses that stand in no file: read `port.py`."""
