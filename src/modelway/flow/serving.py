@@ -14,6 +14,7 @@ from modelway.flow.online import Follower, follower_of
 from modelway.records import Manifest, dumps, loads
 from modelway.serving.app import Server
 from modelway.serving.log import PredictionLog
+from modelway.serving.measured import SWAPS
 from modelway.serving.models import Load, Models
 from modelway.serving.run import serve
 from modelway.serving.servable import Servable, checked_columns, nowhere, open_servable
@@ -50,7 +51,11 @@ def server_of(workspace: Workspace) -> Server:
 
     log = PredictionLog(publish, workspace.log.flush)
     shadow = Shadow(lambda echo: score_in_shadow(log, echo), SHADOW_ROOM)
-    return Server(Models(loader(workspace), workspace.traffic.routes), log, shadow, workspace.clock)
+    metrics = workspace.metrics
+    models = Models(
+        loader(workspace), workspace.traffic.routes, swapped=lambda model: metrics.count(SWAPS, model=model)
+    )
+    return Server(models, log, shadow, workspace.clock, metrics)
 
 
 def loader(workspace: Workspace) -> Load:

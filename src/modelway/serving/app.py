@@ -9,7 +9,7 @@ import logging
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -17,9 +17,12 @@ import orjson
 import modelway
 from modelway.clock import Clock
 from modelway.errors import DataError, EngineError, ModelwayError, NotFoundError, StateError
+from modelway.metrics.memory import MemoryMetrics
+from modelway.metrics.port import Exposition, Metrics
 from modelway.serving import protocol, replies
 from modelway.serving.answer import answer_rows, failed_rows
 from modelway.serving.log import PredictionLog, prediction_events
+from modelway.serving.measured import DROPPED, Measured
 from modelway.serving.models import Models, Served
 from modelway.serving.servable import Servable, nowhere
 from modelway.serving.shadow import Echo, Shadow
@@ -32,6 +35,7 @@ LARGEST_BODY = 32 * 1024 * 1024
 """Bytes of a request that the server reads; more is refused with 413."""
 _SHORT = 16 * 1024
 """Bytes up to which a request is answered on the event loop: a thread would cost more than it gives."""
+_JSON, _TEXT = b"application/json", b"text/plain; version=0.0.4; charset=utf-8"
 _log = logging.getLogger("modelway.serving")
 
 
@@ -43,6 +47,7 @@ class Server:
     log: PredictionLog
     shadow: Shadow
     clock: Clock
+    metrics: Metrics = field(default_factory=MemoryMetrics)
     largest_body: int = LARGEST_BODY
     new_id: Callable[[], str] = lambda: uuid.uuid4().hex
 
@@ -54,6 +59,7 @@ class Reply:
     body: bytes
     status: int = 200
     echo: Echo | None = None
+    kind: bytes = _JSON
 
 
 def make_app(server: Server) -> App:
@@ -62,22 +68,24 @@ def make_app(server: Server) -> App:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
+        measured = Measured(server.metrics)
         try:
-            reply = await _reply(server, scope, receive)
+            reply = await _reply(server, scope, receive, measured)
         except ModelwayError as error:
             reply = Reply(replies.format_error(error), _status(error))
         except Exception:  # noqa: BLE001 - the edge of the process: a client must get an answer, and the log the traceback
             _log.exception("%s %s", scope["method"], scope["path"])
             broken = EngineError("the server failed on this request", "see its log: .modelway/logs/server.log")
             reply = Reply(replies.format_error(broken), 500)
+        measured.end(reply.status)
         await _send(send, reply)
-        if reply.echo is not None:
-            server.shadow.offer(reply.echo)
+        if reply.echo is not None and not server.shadow.offer(reply.echo):
+            server.metrics.count(DROPPED, model=measured.model)
 
     return app
 
 
-async def _reply(server: Server, scope: Scope, receive: Receive) -> Reply:
+async def _reply(server: Server, scope: Scope, receive: Receive, measured: Measured) -> Reply:
     parts = [part for part in scope["path"].split("/") if part]
     match parts:
         case ["v2"]:
@@ -92,23 +100,38 @@ async def _reply(server: Server, scope: Scope, receive: Receive) -> Reply:
             told = {"ready": ready, "problems": server.models.table.problems, "shadow_waiting": server.shadow.waiting}
             return _json(told, 200 if ready else 503)
         case ["v2", "models", model, *rest]:
-            return await _of_model(server, model, rest, scope, receive)
+            return await _of_model(server, model, rest, scope, receive, measured)
+        case ["metrics"]:
+            _demand(scope, "GET")
+            return Reply(await asyncio.to_thread(_shown, server.metrics), kind=_TEXT)
     raise NotFoundError(
         f"no path {scope['path']}", "ask for /v2/models/MODEL/infer; the protocol's paths start with /v2"
     )
 
 
-async def _of_model(server: Server, model: str, rest: Sequence[str], scope: Scope, receive: Receive) -> Reply:
+def _shown(metrics: Metrics) -> bytes:
+    if not isinstance(metrics, Exposition):
+        raise NotFoundError("this server's metrics are not shown here", "look where stack.yaml sends them")
+    return metrics.exposition()
+
+
+async def _of_model(
+    server: Server, model: str, rest: Sequence[str], scope: Scope, receive: Receive, measured: Measured
+) -> Reply:
     version = None
     if rest[:1] == ["versions"] and len(rest) > 1:
         version, rest = rest[1], rest[2:]
-    served = server.models.table.get(model)
-    if rest == ["infer"]:
+    table = server.models.table
+    measured.inference = rest == ["infer"]
+    measured.model = model if model in table.models or model in table.problems else ""
+    served = table.get(model)
+    if measured.inference:
         _demand(scope, "POST")
         body = await _body(scope, receive, server.largest_body)
+        measured.begin()
         if len(body) <= _SHORT and all(s.upto is nowhere for s in served.versions.values()):
-            return _infer(server, served, version, body)
-        return await asyncio.to_thread(_infer, server, served, version, body)
+            return _infer(server, served, version, body, measured)
+        return await asyncio.to_thread(_infer, server, served, version, body, measured)
     _demand(scope, "GET")
     named = served.newest if version is None else served.version(version)
     if rest == ["ready"]:
@@ -119,12 +142,13 @@ async def _of_model(server: Server, model: str, rest: Sequence[str], scope: Scop
     raise NotFoundError(f"no path {scope['path']}", f"ask for /v2/models/{model}, …/ready or …/infer")
 
 
-def _infer(server: Server, served: Served, version: str | None, body: bytes) -> Reply:
+def _infer(server: Server, served: Served, version: str | None, body: bytes, measured: Measured) -> Reply:
     """From bytes to bytes; the events are in the log when it returns."""
     began = time.perf_counter()
     asked = protocol.parse_request(body)
     request = asked.id or server.new_id()
     servable = served.choose(_caller(served, asked, request)) if version is None else served.version(version)
+    measured.version = str(servable.number)
     outputs = replies.chosen_outputs(servable.manifest, asked.outputs)
     rows = protocol.read_rows(asked, servable.required, servable.optional)
     upto: Mapping[str, int] = {}
@@ -134,6 +158,7 @@ def _infer(server: Server, served: Served, version: str | None, body: bytes) -> 
         ms = (time.perf_counter() - began) * 1000
         events = prediction_events(servable, request, answers, served=served_at, ms=ms, upto=upto)
         server.log.write(servable.manifest.model, events)
+        measured.rows(answers)
 
     try:
         upto = {str(partition): offset for partition, offset in servable.upto().items()}
@@ -206,6 +231,6 @@ def _json(body: Mapping[str, Any], status: int = 200) -> Reply:
 
 async def _send(send: Send, reply: Reply) -> None:
     length = str(len(reply.body)).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", length)]
+    headers = [(b"content-type", reply.kind), (b"content-length", length)]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})

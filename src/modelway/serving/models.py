@@ -18,6 +18,8 @@ from modelway.serving.servable import Servable
 Load = Callable[[str, str, int], Servable]
 """Manifest digest, model, version number → the version in memory; raises ModelwayError when it cannot be loaded."""
 Routes = Callable[[], Mapping[str, Route]]
+Swapped = Callable[[str], None]
+"""Told the model, when other versions answer from now on."""
 _RETRY_SECONDS = 2.0
 _log = logging.getLogger("modelway.serving")
 
@@ -58,6 +60,11 @@ class Served:
     def newest(self) -> Servable:
         return self.versions[max(self.versions)]
 
+    @property
+    def answering(self) -> dict[int, str]:
+        """The digests of the versions that answer, by number."""
+        return {number: servable.digest for number, servable in self.versions.items()}
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -87,10 +94,18 @@ class Table:
 class Models:
     """Keeps `table` as the routes want it; `look` is called by one thread, `table` is read by any."""
 
-    def __init__(self, load: Load, routes: Routes, *, seconds: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        load: Load,
+        routes: Routes,
+        *,
+        seconds: Callable[[], float] = time.monotonic,
+        swapped: Swapped = lambda model: None,
+    ) -> None:
         self._load = load
         self._routes = routes
         self._seconds = seconds
+        self._swapped = swapped
         self._again: dict[str, float] = {}
         self.table = Table()
 
@@ -119,6 +134,8 @@ class Models:
         new, problems = self._loaded(route, old)
         models = {**self.table.models, model: new} if new is not None else self.table.models
         self.table = replace(self.table, models=models)
+        if old is not None and new is not None and new.answering != old.answering:
+            self._swapped(model)
         self._tell(model, "; ".join(problems))
         self._again[model] = self._seconds() + _RETRY_SECONDS
 
