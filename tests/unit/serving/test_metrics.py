@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections import Counter
+from pathlib import Path
 
 import httpx
 import pytest
@@ -158,5 +159,7 @@ def test_metrics_that_are_told_elsewhere_are_not_shown_here():
     assert metrics.seen == {measured.REQUESTS: 1, measured.ROWS: 1, measured.SECONDS: 1}
 
 
-def test_every_metric_of_the_server_is_explained():
+def test_every_metric_of_the_server_is_explained_and_documented():
     assert set(HELP) == {measured.REQUESTS, measured.ROWS, measured.SECONDS, measured.DROPPED, measured.SWAPS}
+    page = (Path(__file__).parents[3] / "docs" / "how-to" / "on-call.md").read_text()
+    assert [name for name in HELP if f"| `{name}` |" not in page] == []
