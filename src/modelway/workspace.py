@@ -5,6 +5,7 @@ Nothing heavy is imported before it is needed: the server opens the event log an
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -183,12 +184,7 @@ class Workspace:
         from modelway.spec.load import load_spec
 
         path = self.places.spec(model)
-        if not path.is_file():
-            known = ", ".join(self.models()) or "none yet"
-            raise NotFoundError(
-                f"no model {model!r} in {self.places.models} (there: {known})",
-                f"modelway new {model} --data FILE --target COLUMN",
-            )
+        self.demand_model(model)
         told = path.stat()
         stamp = (told.st_mtime_ns, told.st_size)
         if (read := self._specs.get(model)) is not None and read[0] == stamp:
@@ -201,6 +197,16 @@ class Workspace:
     def _specs(self) -> "dict[str, tuple[tuple[int, int], Spec]]":
         """The specs as last read, by the stamps of their files."""
         return {}
+
+    def demand_model(self, model: str) -> None:
+        """Raise NotFoundError, naming the nearest, unless the model exists ("*": all models)."""
+        if model != "*" and model not in self.models():
+            near = get_close_matches(model, self.models(), 1)
+            known = ", ".join(self.models()) or "none yet"
+            raise NotFoundError(
+                f"no model {model!r} in {self.places.models} (there: {known})",
+                f"did you mean {near[0]}?" if near else f"modelway new {model} --data FILE --target COLUMN",
+            )
 
     def models(self) -> list[str]:
         """Names of the model projects, sorted."""

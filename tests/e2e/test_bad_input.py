@@ -47,7 +47,7 @@ def test_every_mistake_of_a_spec_is_said_at_once(root):
 
 
 def test_an_unknown_model_and_a_folder_without_a_workspace(root, tmp_path):
-    demand(root, "run", "lones", code=2, says=("lones", "loans", "modelway new"))
+    demand(root, "run", "lones", code=2, says=("lones", "did you mean loans?"))
     said = modelway("status", cwd=tmp_path.parent)
     assert (said.code, "modelway init" in said.err) == (2, True)
 

@@ -35,8 +35,10 @@ def test_ctrl_c_while_it_works(root, stage):
         if line.strip() == stage:
             break
     process.send_signal(signal.SIGINT)
-    _, rest = process.communicate(timeout=60)
-    assert process.returncode == 130, (said, rest)
+    rest = process.stderr.read()
+    process.stdout.close()
+    process.stderr.close()
+    assert process.wait(60) == 130, (said, rest)
     assert "nothing is half done" in rest
     assert "Traceback" not in rest
     until(lambda: processes(root) == (), what="a process was left behind")

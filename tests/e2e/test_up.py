@@ -47,6 +47,7 @@ def test_up_serves_what_was_released_and_ctrl_c_leaves_no_process(root):
 
 def test_a_second_up_is_refused_and_the_first_goes_on(root):
     with up(root):
+        until(lambda: champion(root) == 1, what="nothing was released")
         before = standing(root)
         said = modelway("up", cwd=root)
         assert said.code == 2
@@ -95,7 +96,7 @@ def test_a_supervisor_that_is_killed_takes_its_children_with_it(root):
     with up(root) as process:
         process.kill()
         process.wait(10)
-        until(lambda: processes(root) == (), what="children were left behind")
+        until(lambda: processes(root) == (), what=lambda: f"children were left behind: {processes(root)}")
     ok("status", cwd=root)
     with up(root):
         until(lambda: champion(root) == 1, what="nothing was released")

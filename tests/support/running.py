@@ -13,11 +13,13 @@ from pathlib import Path
 from tests.support.projects import ENV
 
 
-def until(condition: Callable[[], object], seconds: float = 60, what: str = "it did not happen") -> None:
+def until(
+    condition: Callable[[], object], seconds: float = 60, what: str | Callable[[], str] = "it did not happen"
+) -> None:
     """Wait for a condition, with a bound."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, what
+        assert time.monotonic() < deadline, what() if callable(what) else what
         time.sleep(0.02)
 
 

@@ -1,8 +1,10 @@
 """The `modelway` command: its groups, and the one edge at which errors become words and exit codes."""
 
 import os
+import signal
 import sys
-from typing import Annotated
+import threading
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -39,25 +41,51 @@ def options(
         os.environ["MODELWAY_DEBUG"] = "1"
 
 
+class Interrupted(BaseException):
+    """Ctrl-C; no KeyboardInterrupt, which Typer would turn into words of its own."""
+
+
 def main() -> None:
     """Run a command; a ModelwayError is printed as problem and fix, Ctrl-C ends with 130."""
+    interrupted = _on_interrupt()
     try:
         app()
     except ModelwayError as error:
+        if interrupted.is_set():
+            _stopped()
         _say(error)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.secho("stopped; nothing is half done: the same command goes on from here", err=True)
-        sys.exit(130)
+    except (Interrupted, KeyboardInterrupt):
+        _stopped()
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(141)
     except Exception as error:
+        if interrupted.is_set():
+            _stopped()
         if _debugging():
             raise
         typer.secho(f"modelway failed unexpectedly: {type(error).__name__}: {error}", err=True, fg="red")
         typer.secho("  fix: run it again with `modelway --debug …` and send us what it prints", err=True)
         sys.exit(70)
+
+
+def _on_interrupt() -> threading.Event:
+    """Remembers Ctrl-C: within the import of a library it may come out as another exception."""
+    seen = threading.Event()
+
+    def interrupt(number: int, frame: object) -> None:
+        del number, frame
+        seen.set()
+        raise Interrupted
+
+    signal.signal(signal.SIGINT, interrupt)
+    return seen
+
+
+def _stopped() -> NoReturn:
+    typer.secho("stopped; nothing is half done: the same command goes on from here", err=True)
+    sys.exit(130)
 
 
 def _debugging() -> bool:

@@ -43,7 +43,7 @@ def run(model: Model, where: Where = HERE, json: Json = False) -> None:
 def ingest(model: Model, where: Where = HERE, json: Json = False) -> None:
     """Bring new files, source rows, labels and predictions into the lake."""
     from modelway import lifecycle
-    from modelway.cli.output import print_json, table
+    from modelway.cli.output import print_json, say, table
 
     with opened(where) as workspace:
         spec = workspace.spec(model)
@@ -51,6 +51,9 @@ def ingest(model: Model, where: Where = HERE, json: Json = False) -> None:
         passes = lifecycle.ingest(workspace, spec)
     if json:
         print_json(passes)
+        return
+    if not passes:
+        say(f"{model}: nothing new")
         return
     heads = ("topic", "table", "read", "accepted", "doubles", "corrections", "quarantined")
     table(
@@ -102,10 +105,12 @@ def quarantine_list(model: Model, where: Where = HERE, json: Json = False) -> No
     elif rows:
         table(
             f"{model}: quarantine",
-            ("place", "key", "column", "rule", "value", "reason"),
+            ("place", "key", "reason", "row"),
             [tuple(r.values()) for r in rows],
         )
-        say(f"mend the contract in models/{model}/modelway.yaml, then: modelway quarantine replay {model}")
+        say(
+            f"mend the contract in models/{model}/modelway.yaml, then: modelway quarantine replay {model}; or send them again"
+        )
     else:
         say(f"{model}: the quarantine is empty")
 

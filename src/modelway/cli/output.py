@@ -41,7 +41,7 @@ def table(title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> No
         shown.add_column(head, overflow="fold")
     for row in rows:
         shown.add_row(*(cell(value) for value in row))
-    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False, markup=False, emoji=False)
     console.print(shown)
 
 

@@ -58,13 +58,16 @@ def rollback(model: Model, reason: Reason = "asked for by hand", where: Where = 
     """End the open release, or go back to the champion before this one."""
     from modelway import lifecycle
     from modelway.cli.output import print_json, say
+    from modelway.flow.reporting import model_status
 
     with opened(where) as workspace:
         done = lifecycle.rollback(workspace, model, who(), reason)
+        serving = model_status(workspace, model)["champion"]
     if json:
         print_json(done)
     else:
         say(f"{model}@{done.version}: {done.state}; {done.reason}")
+        say(f"{model}@{serving} serves" if serving else f"no version of {model} serves")
 
 
 def freeze(model: Everything = "*", reason: Reason = "asked for by hand", where: Where = HERE) -> None:
@@ -73,6 +76,7 @@ def freeze(model: Everything = "*", reason: Reason = "asked for by hand", where:
     from modelway.state import freezes
 
     with opened(where) as workspace:
+        workspace.demand_model(model)
         freezes.freeze(workspace.database, model, who(), reason, workspace.clock.now())
     say(f"frozen: {'all models' if model == '*' else model}; `modelway thaw` ends it")
 
@@ -83,6 +87,7 @@ def thaw(model: Everything = "*", reason: Reason = "asked for by hand", where: W
     from modelway.state import freezes
 
     with opened(where) as workspace:
+        workspace.demand_model(model)
         freezes.thaw(workspace.database, model, who(), reason, workspace.clock.now())
     say(f"automation goes on: {'all models' if model == '*' else model}")
 
@@ -100,6 +105,7 @@ def history(
     from modelway.state import ledger
 
     with opened(where) as workspace:
+        workspace.demand_model(model)
         checked = ledger.verify(workspace.database)
         moment = at.replace(tzinfo=UTC) if at else None
         entries = ledger.history(workspace.database, None if model == "*" else model, moment)
@@ -107,8 +113,12 @@ def history(
     if json:
         print_json({"entries": entries, "state": state, "checked": checked})
         return
+    if not entries:
+        say("nothing had been decided by then" if at else "nothing has been decided yet")
+        return
     heads = ("no.", "at", "who", "action", "subject", "reason")
     table("ledger", heads, [(e.number, e.at, e.who, e.action, e.subject, e.reason) for e in entries])
     if state:
-        say(f"at {moment}: {state}")
+        rows = [(name, s["champion"], s["release"], s["frozen"]) for name, s in state.items()]
+        table(f"as it stood at {moment:%Y-%m-%d %H:%M}", ("model", "champion", "release", "frozen"), rows)
     say(f"{checked} entries, the chain is unbroken")

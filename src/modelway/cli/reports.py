@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from modelway.cli.output import cell, say, table
+from modelway.flow.runs import STEPS
 from modelway.records import Candidate, Fit, Ingested, TrainingSet, Version, loads, plain
 
 
@@ -17,7 +18,8 @@ def show_run(report: Mapping[str, Any], version: Version) -> None:
         return loads(kind, json.dumps(steps[name]["record"]))
 
     made, fitted, candidate = record("prepare", TrainingSet), record("train", Fit), record("export", Candidate)
-    say(f"{made.train_rows:,} rows to learn from, {made.holdout_rows:,} held out; {', '.join(map(str, made.tables))}")
+    tables = ", ".join(f"{t.table} version {t.version}" for t in made.tables)
+    say(f"{made.train_rows:,} rows to learn from, {made.holdout_rows:,} held out, of {tables}")
     if report["quarantined"]:
         say(f"{report['quarantined']:,} rows broke the contract: modelway quarantine list {version.model}")
     proof = candidate.graph.parity
@@ -35,7 +37,7 @@ def show_run(report: Mapping[str, Any], version: Version) -> None:
         ("gate", "verdict", "reason"),
         [(v.gate, v.outcome + (" (warns only)" if v.warn_only else ""), v.reason) for v in version.validation.verdicts],
     )
-    timed = ", ".join(f"{name} {steps[name]['seconds']:.1f} s" for name in steps)
+    timed = ", ".join(f"{name} {steps[name]['seconds']:.1f} s" for name in STEPS if name in steps)
     say(f"time: {timed}; {fitted.trials} trials" if fitted.trials else f"time: {timed}")
     say(f"MLflow: run {report['run'].id} in experiment {version.model} (modelway mlflow opens the UI)")
     if version.accepted:

@@ -12,6 +12,9 @@ from typing import IO
 
 from modelway.control.children import Child
 from modelway.errors import InUseError, ServerError
+from modelway.monitoring.sinks import ALERT
+from modelway.serving.run import bind
+from modelway.spec.load import load_stack
 from modelway.workspace import Places
 
 PATIENCE = 15.0
@@ -21,6 +24,7 @@ def up(places: Places, announce: Callable[[str], None], *, ready_within: float =
     """Run until SIGINT or SIGTERM; returns with no process left. Raises InUseError when the workspace is up already."""
     stopping = threading.Event()
     with _locked(places.up_lock), _signals(stopping):
+        demand_port(places)
         children = [
             Child("server", "modelway.control.serve", places.root, places.logs / "server.log"),
             Child("control loop", "modelway.control.loop", places.root, places.logs / "control.log"),
@@ -33,7 +37,10 @@ def up(places: Places, announce: Callable[[str], None], *, ready_within: float =
             _wait_ready(places, children, stopping, ready_within)
             if not stopping.is_set():
                 announce(_address(places))
+            heard = Heard(places.logs / "control.log")
             while not stopping.wait(0.2):
+                for alert in heard.alerts():
+                    announce(alert)
                 for child in children:
                     if child.revive():
                         announce(f"{child.name} had ended and was started again (see {child.log})")
@@ -41,6 +48,31 @@ def up(places: Places, announce: Callable[[str], None], *, ready_within: float =
             for child in children:
                 child.stop(PATIENCE)
             places.server.unlink(missing_ok=True)
+
+
+def demand_port(places: Places) -> None:
+    """Raise ServerError when the port is taken: before anything is started, so that nothing has changed."""
+    serving = load_stack(places.stack).serving
+    if serving.port:
+        bind(serving.host, serving.port).close()
+
+
+class Heard:
+    """The lines of the control loop's log that are meant for the terminal: alerts, from now on."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._read = log.stat().st_size
+
+    def alerts(self) -> list[str]:
+        """Those that were written since the last time; a line that is not ended yet waits."""
+        if self._log.stat().st_size <= self._read:
+            return []
+        with self._log.open("rb") as file:
+            file.seek(self._read)
+            new, _, _ = file.read().rpartition(b"\n")
+        self._read += len(new) + 1 if new else 0
+        return [line for line in new.decode(errors="replace").splitlines() if line.startswith(ALERT)]
 
 
 def _address(places: Places) -> str:

@@ -1,11 +1,15 @@
 """From data to a registered version: what each step of a run is given, and the record that it makes."""
 
+import sys
+import threading
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from modelway.contracts.contract import contract_of, to_plain
+from modelway.errors import TrackingError
 from modelway.features.plan import Plan, plan_of
 from modelway.flow import feeding, frames
 from modelway.flow.judging import validated
@@ -92,7 +96,19 @@ def train(work: Work) -> Fit:
             work.tell("training: search", said.progress.done / max(1, said.progress.of))
 
     work.tell("training", None)
+    warm_up(workspace)
     return loads(Fit, compute(workspace.compute, f"{work.run.id}/train", FIT, payload, heard))
+
+
+def warm_up(workspace: Workspace) -> None:
+    """Open the tracking store beside the training, which is another process: its first use takes seconds."""
+    if "mlflow" not in sys.modules:
+        threading.Thread(target=_open_tracking, args=(workspace,), name="open tracking", daemon=True).start()
+
+
+def _open_tracking(workspace: Workspace) -> None:
+    with suppress(TrackingError):  # who uses it is told
+        workspace.tracking.ping()
 
 
 def export(work: Work) -> Candidate:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from modelway.errors import StateError
+from modelway.flow.releasing import no_accepted_version
 from modelway.flow.reporting import server_address
 from modelway.flow.runs import Tell
 from modelway.registry import versions
@@ -82,7 +83,7 @@ def serving_version(workspace: Workspace, model: str) -> int:
         raise StateError(f"{model}@{asked.version} waits for its approval", f"modelway approve {model}")
     if versions.newest_accepted(workspace.database, model) is not None:
         raise StateError(f"no version of {model} was released yet", f"modelway release {model}")
-    raise StateError(f"{model} has no accepted version yet", f"modelway run {model}")
+    raise no_accepted_version(workspace, model)
 
 
 def _asked(url: str, model: str, rows: Sequence[dict[str, Any]], tell: Tell) -> list[dict[str, Any]]:

@@ -37,7 +37,7 @@ def release(workspace: Workspace, model: str, version: int | None, who: str, rea
     database = workspace.database
     wanted = versions.newest_accepted(database, model) if version is None else versions.get(database, model, version)
     if wanted is None:
-        raise StateError(f"{model} has no accepted version yet", f"modelway run {model}")
+        raise no_accepted_version(workspace, model)
     champion, standing = _champion(workspace, model), store.open_release(database, model)
     if standing is not None and standing.version == wanted.number:
         return standing
@@ -58,6 +58,18 @@ def release(workspace: Workspace, model: str, version: int | None, who: str, rea
         reason,
         request,
         accepted=wanted.accepted,
+    )
+
+
+def no_accepted_version(workspace: Workspace, model: str) -> StateError:
+    """Why there is nothing to release: no run yet, or the last candidate was refused, by which gates."""
+    known = versions.all_versions(workspace.database, model)
+    if not known:
+        return StateError(f"{model} has no version yet", f"modelway run {model}")
+    last = known[-1]
+    return StateError(
+        f"no version of {model} was accepted; the last, {last}, was refused: {versions.why(last.validation)}",
+        f"change models/{model}/, then modelway run {model}",
     )
 
 

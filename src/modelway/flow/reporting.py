@@ -6,8 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from modelway.flow.sources import source_of
-from modelway.ingest import quarantine
+from modelway.flow.runs import STEPS
 from modelway.records import Alert, TrainingSet, Version
 from modelway.registry import versions
 from modelway.rollout import store
@@ -19,6 +18,9 @@ from modelway.workspace import Workspace
 
 def run_report(workspace: Workspace, run: str) -> dict[str, Any]:
     """A run with its steps, their records and seconds, and the version that it made."""
+    from modelway.flow.sources import source_of
+    from modelway.ingest import quarantine
+
     found = runs.get(workspace.database, run)
     with workspace.database.read() as connection:
         rows = connection.execute(sa.select(steps).where(steps.c.run == run)).all()
@@ -28,7 +30,10 @@ def run_report(workspace: Workspace, run: str) -> dict[str, Any]:
         "quarantined": refused,
         "run": found,
         "version": version,
-        "steps": {row.name: {"seconds": row.seconds, "record": json.loads(row.record)} for row in rows},
+        "steps": {
+            row.name: {"seconds": row.seconds, "record": json.loads(row.record)}
+            for row in sorted(rows, key=lambda row: STEPS.index(row.name))
+        },
     }
 
 

@@ -9,6 +9,7 @@ from modelway.monitoring import looks
 from modelway.monitoring.look import Look, drift_words
 from modelway.retraining.policy import Decision, Facts, LastLook, PastRun, budget, decide
 from modelway.rollout import store
+from modelway.spec.model import Files
 from modelway.state import champions, freezes, leases, ledger, runs
 from modelway.state.leases import Lease
 from modelway.state.runs import OPEN, Run
@@ -47,12 +48,14 @@ def facts_of(workspace: Workspace, spec: "Spec") -> Facts:
         f"{spec.model}@{releasing.version} is being released since {releasing.started:%Y-%m-%d}" if releasing else ""
     )
     past = runs.recent(database, spec.model, max(_RUNS, 2 * budget(spec.retraining)[0]))
+    told = _told(looks.last(database, spec.model), champion)
     return Facts(
         champion=champion,
-        look=_told(looks.last(database, spec.model), champion),
+        look=told,
         runs=tuple(PastRun(run.id, run.trigger.kind, run.created, _is_open(run)) for run in past),
         frozen=freezes.frozen(database, spec.model) or "",
         releasing=words,
+        nothing_new=told is not None and told.labels == 0 and not isinstance(spec.data.source, Files),
     )
 
 

@@ -1,11 +1,12 @@
 """The three roads into the lake that a model has: its source rows, its labels, its predictions."""
 
-from modelway.contracts.contract import contract_of
+from modelway.contracts.contract import Contract, contract_of
+from modelway.contracts.row import compile_row
 from modelway.contracts.table import check_table
 from modelway.ingest.batch import Source
 from modelway.ingest.labels import labels_source
 from modelway.ingest.predictions import predictions_source
-from modelway.spec.model import Spec
+from modelway.spec.model import Rule, Spec
 
 
 def source_of(spec: Spec) -> Source:
@@ -21,7 +22,12 @@ def source_of(spec: Spec) -> Source:
 
 
 def labels_of(spec: Spec) -> Source:
-    return labels_source(labels_topic(spec))
+    """Labels, by the contract's rule for the target if it has one; a number is what a regression is told."""
+    rule = spec.contract.get(spec.data.target) or (Rule(type="float") if spec.task == "regression" else None)
+    if rule is None:
+        return labels_source(labels_topic(spec))
+    check = compile_row(Contract({spec.data.target: rule}))
+    return labels_source(labels_topic(spec), lambda label: "; ".join(check({spec.data.target: label})[1]))
 
 
 def predictions_of(spec: Spec) -> Source:

@@ -1,6 +1,6 @@
 """Labels take the road of all events: {key, label, at}; `at` is when the label became known, by default its arrival."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -22,22 +22,30 @@ class CheckedLabels:
     warnings: Mapping[str, int] = field(default_factory=dict)
 
 
-def labels_source(topic: str) -> Source:
+Judge = Callable[[str], str]
+"""A label → why it can be none of this model, or ""."""
+
+
+def labels_source(topic: str, judge: Judge = lambda label: "") -> Source:
     """How labels are ingested: a row without key or label is refused; the same key with another label is a correction."""
-    return Source(topic, check_labels, key="key", event_time="at")
+    return Source(topic, lambda rows: check_labels(rows, judge), key="key", event_time="at")
 
 
-def check_labels(rows: pl.DataFrame) -> CheckedLabels:
-    """`key` and `label` as text, `at` as a time."""
+def check_labels(rows: pl.DataFrame, judge: Judge = lambda label: "") -> CheckedLabels:
+    """`key` and `label` as text, `at` as a time; `judge` is asked once for each distinct label."""
     whole = rows.with_columns(pl.lit(None, pl.String).alias(c) for c in COLUMNS if c not in rows.columns)
     text = whole.with_columns(pl.col("key", "label").cast(pl.String).str.strip_chars())
     known = moments(whole, "at")
     named = text.with_columns(pl.coalesce(pl.lit(known), pl.col("_arrived")).alias("at"))
+    distinct = named["label"].drop_nulls().unique().to_list()
+    wrong = {label: f"label: {said}" for label in distinct if label and (said := judge(label))}
     reason = (
         pl.when(pl.col("key").fill_null("") == "")
         .then(pl.lit("key: the key is missing"))
         .when(pl.col("label").fill_null("") == "")
         .then(pl.lit("label: the label is missing"))
+        .when(pl.col("label").is_in(list(wrong)))
+        .then(pl.col("label").replace_strict(wrong, default=None, return_dtype=pl.String))
     )
     judged = named.with_columns(reason.alias("_reasons"))
     place = [c for c in judged.columns if c.startswith("_") and c != "_reasons"]

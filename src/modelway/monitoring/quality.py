@@ -25,7 +25,7 @@ class Quality:
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """Requests for rows since the last look; `usual` is the median of a few earlier looks, None before there are any."""
+    """Requests for rows since the last look; `usual` is the median of five earlier looks, None before there are so many."""
 
     rows: int
     days: float
@@ -59,9 +59,9 @@ def missing_shares(current: pl.DataFrame, reference: Profile) -> dict[str, float
 
 
 def volume(rows: int, since: datetime, until: datetime, earlier: Sequence[float]) -> Volume:
-    """`earlier`: requests a day at earlier looks, oldest first."""
+    """`earlier`: requests a day at earlier looks, oldest first; of fewer than EARLIER_LOOKS nothing is usual yet."""
     days = (until - since) / timedelta(days=1)
-    usual = statistics.median(earlier[-EARLIER_LOOKS:]) if earlier else None
+    usual = statistics.median(earlier[-EARLIER_LOOKS:]) if len(earlier) >= EARLIER_LOOKS else None
     return Volume(rows, days, rows / days if days > 0 else 0.0, usual)
 
 

@@ -12,6 +12,8 @@ from modelway.secrets.environment import EnvironmentSecrets
 from modelway.secrets.port import Secrets
 
 WEBHOOK = "webhook:"
+ALERT = "["
+"""What a line of the terminal begins with; no other line of a log of ours does."""
 _WEBHOOK_SECONDS = 3.0
 _FULL = (28, 122)
 """ENOSPC, EDQUOT."""

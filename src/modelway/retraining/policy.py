@@ -56,6 +56,8 @@ class Facts:
     runs: tuple[PastRun, ...] = ()
     frozen: str = ""
     releasing: str = ""
+    nothing_new: bool = False
+    """No label has arrived since the champion was trained, as far as the last look knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,8 @@ def _obstacles(policy: Retraining, facts: Facts, now: datetime) -> Iterator[tupl
         yield "frozen", facts.frozen
     if facts.releasing:
         yield "release", facts.releasing
+    if facts.nothing_new:
+        yield "nothing_new", "there is nothing new to learn from: no label arrived since the last training"
     automatic = sorted(run.created for run in facts.runs if run.automatic)
     if automatic and now < automatic[-1] + policy.cooldown:
         yield "cooldown", f"the cool-down lasts until {automatic[-1] + policy.cooldown:%Y-%m-%d %H:%M}"

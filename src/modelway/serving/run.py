@@ -10,10 +10,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from modelway.errors import ServerError
 from modelway.serving.app import App, Server, make_app
 from modelway.serving.models import keep_looking
+
+if TYPE_CHECKING:
+    import uvicorn
 
 _LOOK_SECONDS = 0.1
 """How often the routes are looked at."""
@@ -31,13 +35,13 @@ def serve(server: Server, host: str, port: int, *, says: Path, fsync_ms: float) 
     listening = bind(host, port)
     stop = threading.Event()
     try:
-        with _signals_after_uvicorn():
+        with _signals_after_uvicorn() as told:
             server.models.look()
             looking = keep_looking(server.models, _LOOK_SECONDS, stop)
             server.shadow.start()
             _write(says, {"url": address(listening, host), "pid": os.getpid()})
             try:
-                asyncio.run(_until_told(server, make_app(server), listening, fsync_ms))
+                asyncio.run(_until_told(server, make_app(server), listening, fsync_ms, told))
             finally:
                 _remove_own(says)
                 stop.set()
@@ -48,7 +52,9 @@ def serve(server: Server, host: str, port: int, *, says: Path, fsync_ms: float) 
         listening.close()
 
 
-async def _until_told(server: Server, app: App, listening: socket.socket, fsync_ms: float) -> None:
+async def _until_told(
+    server: Server, app: App, listening: socket.socket, fsync_ms: float, told: threading.Event
+) -> None:
     import uvicorn
 
     config = uvicorn.Config(
@@ -61,13 +67,25 @@ async def _until_told(server: Server, app: App, listening: socket.socket, fsync_
         timeout_keep_alive=75,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
-    flushing = asyncio.create_task(server.log.keep_flushing(fsync_ms))
+    running = uvicorn.Server(config)
+    beside = [
+        asyncio.create_task(server.log.keep_flushing(fsync_ms)),
+        asyncio.create_task(_end_when(told, running)),
+    ]
     try:
-        await uvicorn.Server(config).serve(sockets=[listening])
+        await running.serve(sockets=[listening])
     finally:
-        flushing.cancel()
-        with suppress(asyncio.CancelledError):
-            await flushing
+        for task in beside:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def _end_when(told: threading.Event, running: "uvicorn.Server") -> None:
+    """A signal that came before uvicorn listened to signals counts too."""
+    while not told.is_set():
+        await asyncio.sleep(_LOOK_SECONDS)
+    running.should_exit = True
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -99,12 +117,12 @@ def address(listening: socket.socket, host: str) -> str:
 
 
 @contextmanager
-def _signals_after_uvicorn() -> Iterator[None]:
-    """Uvicorn raises the signal that ended it once more when it is done: by then it has been obeyed."""
-    told = (signal.SIGTERM, signal.SIGINT)
-    before = {number: signal.signal(number, lambda *_: None) for number in told}
+def _signals_after_uvicorn() -> Iterator[threading.Event]:
+    """Set when a signal came before uvicorn listens; uvicorn raises the one that ended it once more, when it was obeyed."""
+    told = threading.Event()
+    before = {number: signal.signal(number, lambda *_: told.set()) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield
+        yield told
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,5 +1,6 @@
 """Tracking by MLflow's client: on its SQLite file when embedded, or on a server by its address. No telemetry."""
 
+import fcntl
 import logging
 import os
 import re
@@ -12,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from modelway import faults
 from modelway.errors import TrackingError
 from modelway.training.tracking import Tracking
 
@@ -48,7 +50,9 @@ class MlflowTracking(Tracking):
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.WARNING)
         if self.uri.startswith("sqlite:///"):
-            _demand_usable(Path(self.uri.removeprefix("sqlite:///")))
+            place = Path(self.uri.removeprefix("sqlite:///"))
+            _demand_usable(place)
+            _make_whole(place)
         return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
 
     def start(self, model: str, run: str, at: datetime, tags: Mapping[str, str] | None = None) -> str:
@@ -216,6 +220,23 @@ def _demand_usable(path: Path) -> None:
             f"the tracking database {path} cannot be opened: {error}",
             "see that its folder can be written, or mend tracking: in stack.yaml",
         ) from error
+
+
+def _make_whole(path: Path) -> None:
+    """Make the database beside its place and move it there: MLflow cannot go on with tables that a crash left half made."""
+    from mlflow.tracking import MlflowClient
+
+    with path.with_name(f"{path.name}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if path.exists() and path.stat().st_size:
+            return
+        beside = path.with_name(f"{path.name}.part")
+        for left in path.parent.glob(f"{beside.name}*"):
+            left.unlink()
+        there = f"sqlite:///{beside}"
+        MlflowClient(tracking_uri=there, registry_uri=there).search_experiments(max_results=1)
+        faults.point("tracking.before-made")
+        beside.replace(path)
 
 
 def _millis(at: datetime) -> int:
