@@ -2,7 +2,7 @@
 
 What runs is what a team would run: `modelway up` with its server and control loop, each a process of its own. This script is
 the outside world: it moves the replay's clock from close to close, sends each day's bar to the event log, asks the server over
-HTTP what it expects, and sends the outcome five trading days later. Every four weeks the control loop gets a look.
+HTTP what it expects, and sends the outcome five trading days later. Every five weeks the control loop gets a look.
 """
 
 import argparse
@@ -39,7 +39,7 @@ PROJECT = Path(__file__).parent / "model"
 STACK = "serving: {port: 0}\ntick_seconds: 0.05\n"
 FIRST_YEARS = 1250
 """Trading days before the first training: five years."""
-LOOK_EVERY = timedelta(days=28)
+LOOK_EVERY = timedelta(days=35)
 _PATIENCE = 120.0
 
 Show = Callable[[str, float], None]
