@@ -16,6 +16,7 @@ from modelway.errors import EngineError, ModelwayError
 from modelway.flow import feeding, making, opening, releasing, runs
 from modelway.flow.feeding import ingest, quarantined, replay_quarantine, send_files, send_labels
 from modelway.flow.holding import hold, holder_name, insist
+from modelway.flow.pins import maintain, maintain_daily
 from modelway.flow.releasing import approve, mirror, release, roll_out, rollback
 from modelway.flow.reporting import explain_margins, run_report
 from modelway.flow.retraining import retrain
@@ -33,6 +34,8 @@ __all__ = [
     "approve",
     "explain_margins",
     "ingest",
+    "maintain",
+    "maintain_daily",
     "mirror",
     "one_step",
     "open_run",

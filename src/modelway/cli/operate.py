@@ -1,4 +1,4 @@
-"""up, predict, labels, status, doctor, mlflow: what runs."""
+"""up, predict, labels, status, doctor, maintain, mlflow: what runs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +14,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog="Example: modelway labels loans --data ../outcomes.csv")(labels)
     app.command(epilog="Example: modelway status --json")(status)
     app.command(epilog="Example: modelway doctor")(doctor)
+    app.command(epilog="Example: modelway maintain")(maintain)
     app.command(epilog="Example: modelway mlflow")(mlflow)
 
 
@@ -112,6 +113,20 @@ def doctor(where: Where = HERE, json: Json = False) -> None:
         table("doctor", ("engine", "found", "fix"), rows)
     if any(found != "answers" for _, found, _ in rows):
         raise typer.Exit(8)
+
+
+def maintain(where: Where = HERE, json: Json = False) -> None:
+    """Compact the lake's files and remove what no version needs; the control loop does so once a day."""
+    from modelway import lifecycle
+    from modelway.cli.output import print_json, table
+
+    with opened(where) as workspace:
+        done = lifecycle.maintain(workspace)
+    if json:
+        print_json(done)
+        return
+    heads = ("table", "files before", "files after", "files removed")
+    table("maintained", heads, [(name, *counts.values()) for name, counts in done.items()])
 
 
 def mlflow(

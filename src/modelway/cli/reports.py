@@ -5,7 +5,7 @@ from typing import Any
 
 from modelway.cli.output import cell, say, table
 from modelway.flow.runs import STEPS
-from modelway.records import Candidate, Fit, Ingested, TrainingSet, Version, loads, plain
+from modelway.records import Candidate, Fit, TrainingSet, Version, loads
 
 
 def show_run(report: Mapping[str, Any], version: Version) -> None:
@@ -48,13 +48,6 @@ def show_run(report: Mapping[str, Any], version: Version) -> None:
         say(f"next: see the gates above; change models/{version.model}/, then modelway run {version.model}")
 
 
-def show_ingested(passes: list[Ingested]) -> None:
-    """What came in, a line a topic."""
-    heads = ("topic", "table", "read", "accepted", "doubles", "corrections", "quarantined")
-    rows = [(p.topic, p.table, p.read, p.accepted, p.doubles, p.corrections, p.quarantined) for p in passes]
-    table("ingested", heads, rows)
-
-
 def show_status(found: Mapping[str, Any]) -> None:
     """One line a model, then what is wrong."""
     say(f"server: {found['server'] or 'not running (start it with: modelway up)'}")
@@ -82,8 +75,3 @@ def show_status(found: Mapping[str, Any]) -> None:
             say(f"{model}: {alert.severity} since {cell(alert.opened)}: {alert.text}")
     if not found["models"]:
         say("next: modelway new NAME --data FILE --target COLUMN")
-
-
-def json_run(report: Mapping[str, Any]) -> Any:
-    """The same for machines."""
-    return plain(dict(report))

@@ -40,6 +40,10 @@ def _follow_time(workspace: Workspace, stopping: threading.Event) -> None:
     while not stopping.is_set():
         workspace.places.heartbeat.touch()
         tick(workspace, holder)
+        try:
+            lifecycle.maintain_daily(workspace, workspace.clock.now())
+        except ModelwayError as error:
+            log.warning("maintenance: %s; it is tried again tomorrow", error.problem)
         stopping.wait(workspace.stack.tick_seconds)
 
 

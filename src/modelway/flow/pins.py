@@ -1,12 +1,13 @@
 """Table versions that a run used: they outlive compaction and vacuum, so that every version can be made again."""
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
 from modelway.records import TableVersion
 from modelway.state.database import Database
-from modelway.state.schema import pins
+from modelway.state.schema import pins, settings
 from modelway.workspace import Workspace
 
 
@@ -23,6 +24,22 @@ def pinned(database: Database, table: str) -> set[int]:
     """The pinned versions of a table."""
     with database.read() as connection:
         return set(connection.execute(sa.select(pins.c.version).where(pins.c.lake_table == table)).scalars())
+
+
+DAILY = timedelta(days=1)
+_DONE = "maintained"
+
+
+def maintain_daily(workspace: Workspace, now: datetime) -> bool:
+    """Maintain once a day; whoever asks first that day does it. Raises LakeError when another commit came in between."""
+    with workspace.database.write() as connection:
+        last = connection.execute(sa.select(settings.c.value).where(settings.c.name == _DONE)).scalar()
+        if last is not None and datetime.fromisoformat(last) + DAILY > now:
+            return False
+        connection.execute(settings.delete().where(settings.c.name == _DONE))
+        connection.execute(settings.insert().values(name=_DONE, value=now.isoformat()))
+    maintain(workspace)
+    return True
 
 
 def maintain(workspace: Workspace, *, retain_hours: float = 168) -> dict[str, dict[str, int]]:
