@@ -18,7 +18,7 @@ demo: setup  ## replay twenty years of the market example through the whole loop
 
 test: setup  ## every test that needs PyPI alone
 	@$(PY) -m pytest -n 2 --dist worksteal
-	@$(PY) -m pytest -m "slow and not engines"
+	@$(PY) -m pytest -n 2 --dist worksteal -m "slow and not engines"
 
 test-all: ## the tests on Python 3.12 and 3.13 too
 	@for v in 3.12 3.13; do $(MAKE) test VENV=.venv-$$v PYTHON=$$v || exit 1; done

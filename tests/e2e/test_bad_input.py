@@ -46,6 +46,13 @@ def test_every_mistake_of_a_spec_is_said_at_once(root):
     demand(root, "check", "loans", code=3, says=("modelway.yaml:2", "modelway.yaml:10", "minn"))
 
 
+def test_a_feature_or_a_rule_that_cannot_be_is_named_with_its_line(root):
+    spec(root, SPEC + "features:\n  twice: {expr: incme * 2}\n")
+    demand(root, "run", "loans", code=3, says=("modelway.yaml:15", "features.twice", "income"))
+    spec(root, SPEC.replace("debt: {type: float, min: 0}", "debt: {type: float, min: low}"))
+    demand(root, "check", "loans", code=3, says=("modelway.yaml:11", "contract.debt.min"))
+
+
 def test_an_unknown_model_and_a_folder_without_a_workspace(root, tmp_path):
     demand(root, "run", "lones", code=2, says=("lones", "did you mean loans?"))
     said = modelway("status", cwd=tmp_path.parent)

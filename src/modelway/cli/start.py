@@ -65,12 +65,12 @@ def new(
 def check(model: Model, where: Where = HERE, json: Json = False) -> None:
     """Check the spec, the stack and model.py without touching data."""
     from modelway.cli.output import print_json, say
-    from modelway.features.plan import plan_of
+    from modelway.flow.opening import planned
     from modelway.training.user_code import load_user_code
 
     with opened(where) as workspace:
         spec = workspace.spec(model)
-        plan = plan_of(spec)
+        plan = planned(workspace, model)
         code = load_user_code(workspace.places.project(model))
         code.build(spec.training.params)
         names = [column.name for column in plan.columns]

@@ -2,12 +2,16 @@
 
 import hashlib
 
-from modelway.features.plan import plan_of
+from modelway.contracts.contract import contract_of
+from modelway.contracts.row import compile_row
+from modelway.errors import SpecError
+from modelway.features.plan import Plan, plan_of
 from modelway.flow import feeding
 from modelway.flow.feeding import Tell, silent
 from modelway.flow.holding import hold, holder_name
 from modelway.flow.runs import open_new, spec_bytes
 from modelway.records import Fit, Sources, Trigger, loads
+from modelway.spec.document import with_line
 from modelway.spec.model import Spec
 from modelway.state import runs
 from modelway.state.runs import Run
@@ -21,7 +25,7 @@ def open_manual(workspace: Workspace, model: str, trigger: Trigger, tell: Tell =
     Raises what is wrong with the spec, with model.py or with the files; then no run is opened and nothing has changed.
     """
     spec = workspace.spec(model)
-    plan_of(spec)
+    planned(workspace, model)
     code = load_user_code(workspace.places.project(model))
     code.build(spec.training.params, spec.task)
     feeding.send_files(workspace, spec, tell)
@@ -29,6 +33,16 @@ def open_manual(workspace: Workspace, model: str, trigger: Trigger, tell: Tell =
         if left.trigger.kind == "manual" and _can_go_on(workspace, left, spec, code.digest):
             return left.id
     return open_new(workspace, model, trigger)
+
+
+def planned(workspace: Workspace, model: str) -> Plan:
+    """The plan of a model's spec; a refusal names file and line. Rules of the contract are compiled too: a bound may not fit."""
+    spec = workspace.spec(model)
+    try:
+        compile_row(contract_of(spec))
+        return plan_of(spec)
+    except SpecError as error:
+        raise with_line(error, workspace.places.spec(model)) from error
 
 
 def _can_go_on(workspace: Workspace, left: Run, spec: Spec, code: str) -> bool:

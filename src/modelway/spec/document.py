@@ -102,6 +102,14 @@ def refusal(document: Document, mistakes: Sequence[Mistake]) -> SpecError:
     return SpecError("\n".join(lines), f"mend these {len(lines)} mistakes in {name}, each as its line says")
 
 
+def with_line(error: SpecError, path: Path) -> SpecError:
+    """A refusal that names a place in words (`features.x: …`, `contract.x.min: …`), with file and line before it."""
+    named = error.problem.removeprefix(f"{path.name}: ")
+    document = read_document(path)
+    place = tuple(named.partition(": ")[0].split("."))
+    return SpecError(f"{shown(path)}:{document.line(place)}: {named}", error.fix)
+
+
 def dotted(place: Place) -> str:
     """`gates[0].metric`."""
     made = ""
