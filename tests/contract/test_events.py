@@ -60,6 +60,23 @@ def test_a_torn_last_write_is_unseen_and_then_cut_off(tmp_path_factory, cut, gar
     again.close()
 
 
+def test_damage_before_the_last_write_is_said_and_nothing_is_cut_off(tmp_path):
+    log = opened(tmp_path, 1_000_000)
+    for n in range(10):
+        log.append("loans", numbered(10, 10 * n))
+    log.close()
+    segment = next((tmp_path / "loans").glob("*.log"))
+    data = bytearray(segment.read_bytes())
+    data[len(data) // 2] ^= 1
+    segment.write_bytes(data)
+    again = opened(tmp_path, 1_000_000)
+    with pytest.raises(EventLogError, match="damaged at byte"):
+        again.append("loans", numbered(1, 100))
+    with pytest.raises(EventLogError, match="damaged at byte"):
+        again.ping()
+    assert segment.read_bytes() == bytes(data)
+
+
 def test_a_damaged_segment_in_the_middle_is_an_error_not_a_gap(log, tmp_path):
     for n in range(40):
         log.append("loans", numbered(10, 10 * n))

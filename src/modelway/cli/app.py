@@ -1,15 +1,14 @@
 """The `modelway` command: its groups, and the one edge at which errors become words and exit codes."""
 
 import os
-import signal
 import sys
-import threading
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from modelway import __version__
 from modelway.cli import build, operate, releasing, start
+from modelway.cli.interrupt import Interrupt, Interrupted
 from modelway.errors import ModelwayError
 
 app = typer.Typer(
@@ -41,51 +40,36 @@ def options(
         os.environ["MODELWAY_DEBUG"] = "1"
 
 
-class Interrupted(BaseException):
-    """Ctrl-C; no KeyboardInterrupt, which Typer would turn into words of its own."""
-
-
 def main() -> None:
     """Run a command; a ModelwayError is printed as problem and fix, Ctrl-C ends with 130."""
-    interrupted = _on_interrupt()
+    interrupt = Interrupt()
     try:
         app()
-    except ModelwayError as error:
-        if interrupted.is_set():
-            _stopped()
-        _say(error)
-        sys.exit(error.exit_code)
-    except (Interrupted, KeyboardInterrupt):
-        _stopped()
-    except BrokenPipeError:
+    except BaseException as error:  # noqa: BLE001 - the edge: whatever it is becomes words and a code
+        interrupt.over()
+        sys.exit(_ended(error, interrupted=interrupt.seen))
+
+
+def _ended(error: BaseException, *, interrupted: bool) -> int | str | None:
+    """Say why the command ended; the exit code. No traceback of ours reaches a user unless asked for."""
+    if interrupted or isinstance(error, Interrupted | KeyboardInterrupt):
+        typer.secho(
+            "stopped; nothing is half done: the same command (a run also `modelway up`) goes on from here", err=True
+        )
+        return 130
+    if isinstance(error, SystemExit):
+        return error.code
+    if isinstance(error, BrokenPipeError):
         sys.stderr.close()
-        sys.exit(141)
-    except Exception as error:
-        if interrupted.is_set():
-            _stopped()
-        if _debugging():
-            raise
-        typer.secho(f"modelway failed unexpectedly: {type(error).__name__}: {error}", err=True, fg="red")
-        typer.secho("  fix: run it again with `modelway --debug …` and send us what it prints", err=True)
-        sys.exit(70)
-
-
-def _on_interrupt() -> threading.Event:
-    """Remembers Ctrl-C: within the import of a library it may come out as another exception."""
-    seen = threading.Event()
-
-    def interrupt(number: int, frame: object) -> None:
-        del number, frame
-        seen.set()
-        raise Interrupted
-
-    signal.signal(signal.SIGINT, interrupt)
-    return seen
-
-
-def _stopped() -> NoReturn:
-    typer.secho("stopped; nothing is half done: the same command goes on from here", err=True)
-    sys.exit(130)
+        return 141
+    if _debugging():
+        raise error
+    if isinstance(error, ModelwayError):
+        _say(error)
+        return error.exit_code
+    typer.secho(f"modelway failed unexpectedly: {type(error).__name__}: {error}", err=True, fg="red")
+    typer.secho("  fix: run it again with `modelway --debug …` and send us what it prints", err=True)
+    return 70
 
 
 def _debugging() -> bool:
@@ -93,8 +77,6 @@ def _debugging() -> bool:
 
 
 def _say(error: ModelwayError) -> None:
-    if _debugging():
-        raise error
     typer.secho(error.problem, err=True, fg="red")
     if error.fix:
         typer.secho(f"  fix: {error.fix}", err=True)

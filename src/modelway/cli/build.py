@@ -13,7 +13,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog="Example: modelway step train --run loans-0001", hidden=True)(step)
     app.command(epilog="Example: modelway reproduce loans@3")(reproduce)
     quarantine = typer.Typer(
-        help="Rows that broke the contract: list, show, replay.", no_args_is_help=True, rich_markup_mode=None
+        help="Rows that broke the contract: list, replay.", no_args_is_help=True, rich_markup_mode=None
     )
     quarantine.command("list", epilog="Example: modelway quarantine list loans")(quarantine_list)
     quarantine.command("replay", epilog="Example: modelway quarantine replay loans")(quarantine_replay)

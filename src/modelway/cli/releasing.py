@@ -30,13 +30,20 @@ def release(
     from modelway import lifecycle
     from modelway.cli.output import print_json, say
     from modelway.flow.reporting import server_address
+    from modelway.rollout import store
 
+    name, _, number = model.partition("@")
+    if number.isdigit() and version is None:
+        model, version = name, int(number)
     with opened(where) as workspace:
+        before = store.open_release(workspace.database, model)
         asked = lifecycle.release(workspace, model, version, who(), reason)
         running = server_address(workspace) is not None
     if json:
         print_json(asked)
         return
+    if before is not None and before.version != asked.version:
+        say(f"{model}@{before.version}, which was in {before.state}, is superseded")
     say(f"{model}@{asked.version}: {asked.state}; {asked.reason}")
     say("next: modelway status" if running else "next: modelway up")
 

@@ -35,6 +35,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HEAD_TEXT = 20
 _MARK_BYTES = 4096
 _AT_THE_END = 2**63
+_PLAUSIBLE = 10**8
+"""No segment holds so many events."""
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[tuple[str, bytes, str, dict[str, str]]]).decode
 
@@ -144,6 +146,8 @@ class FolderEventLog(EventLog):
             self._root.mkdir(parents=True, exist_ok=True)
             probe.write_bytes(b"")
             probe.unlink()
+            for topic in self.topics():
+                self._demand_sound(self._segments(topic)[-1][1])
 
     def close(self) -> None:
         with self._mutex:
@@ -212,6 +216,9 @@ class FolderEventLog(EventLog):
         for frame in _frames(tail.path, tail.size, size):
             tail.size, tail.next_offset, tail.arrived = frame.end, frame.first + frame.count, frame.arrived
         if tail.size < size:
+            rest = os.pread(tail.file, size - tail.size, tail.size)
+            if frame_within(rest, tail.next_offset):
+                raise _damaged(tail.path, tail.size)
             os.ftruncate(tail.file, tail.size)
             os.fsync(tail.file)
 
@@ -240,8 +247,19 @@ class FolderEventLog(EventLog):
                 if len(found) >= limit:
                     return found
         if not last and end < size:
-            raise EventLogError(f"{path} is damaged at byte {end}", "restore this file from a backup")
+            raise _damaged(path, end)
         return found
+
+    def _demand_sound(self, path: Path) -> None:
+        """Raise EventLogError when the newest segment is damaged; a torn last write is no damage."""
+        size, end, following = path.stat().st_size, 0, int(path.stem)
+        for frame in _frames(path, 0, size):
+            end, following = frame.end, frame.first + frame.count
+        if end < size:
+            with path.open("rb") as file:
+                file.seek(end)
+                if frame_within(file.read(), following):
+                    raise _damaged(path, end)
 
     def _end(self, segments: list[tuple[int, Path]]) -> int:
         first, path = segments[-1]
@@ -280,6 +298,28 @@ def _frames(path: Path, start: int, size: int) -> Iterator[Frame]:
                 return
             yield Frame(start, end, first, count, arrived)
             start = end
+
+
+def frame_within(rest: bytes, next_offset: int) -> bool:
+    """Whether a whole frame lies behind a broken one: then the broken one is no torn last write, but damage.
+
+    A write that a crash tore is the last thing in its file; it is at most one frame, and nothing whole follows it.
+    """
+    for start in range(1, len(rest) - _HEAD.size + 1):
+        length, check, first, count, _ = _HEAD.unpack_from(rest, start)
+        end = start + _HEAD.size + length
+        if first < next_offset or first > next_offset + _PLAUSIBLE or not 0 < count <= _PLAUSIBLE or end > len(rest):
+            continue
+        if zlib.crc32(rest[start + 8 : end]) == check:
+            return True
+    return False
+
+
+def _damaged(path: Path, byte: int) -> EventLogError:
+    return EventLogError(
+        f"{path} is damaged at byte {byte}: whole events lie behind it; nothing was cut off",
+        "restore this file from a backup; if there is none, keep a copy of it and cut it there by hand",
+    )
 
 
 def _events(topic: str, path: Path, frame: Frame, position: int, limit: int) -> list[Event]:

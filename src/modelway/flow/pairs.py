@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 import numpy as np
 import polars as pl
@@ -11,14 +12,14 @@ from modelway.flow import frames
 from modelway.flow.runs import REFIT, record
 from modelway.flow.scoring import graph_scores
 from modelway.flow.sources import predictions_topic
-from modelway.records import Manifest, Release, TrainingSet, loads
+from modelway.records import Fit, Manifest, Release, TrainingSet, loads
 from modelway.registry import versions
 from modelway.rollout.evidence import Arm, Evidence
 from modelway.rollout.losses import in_blocks, loss, terms
 from modelway.spec.model import Spec
 from modelway.training.classes import target_text
 from modelway.training.frames import read_training_set
-from modelway.training.split import HOLDOUT
+from modelway.training.split import HOLDOUT, TRAIN
 from modelway.workspace import Workspace
 
 _LATELY = timedelta(days=28)
@@ -91,6 +92,25 @@ def pairs(answered: pl.DataFrame, standing: Release) -> pl.DataFrame:
     return first.rename({"key": "_key"}).select("_key", "at", "challenger", "champion").sort("at", "_key")
 
 
+@lru_cache(maxsize=32)
+def _learned(workspace: Workspace, model: str, number: int) -> frozenset[str]:
+    """Keys of the rows that a version has learned from: on them it proves nothing. A registered version never changes."""
+    version = versions.get(workspace.database, model, number)
+    try:
+        made: TrainingSet = record(workspace, version.run, "prepare")
+        fitted: Fit = record(workspace, version.run, "train")
+    except NotFoundError:
+        return frozenset()  # no run of this workspace made it
+    rows = read_training_set(made, workspace.artifacts, "" if fitted.refitted else TRAIN)
+    return frozenset(rows["_key"].to_list())
+
+
+def new_to_both(workspace: Workspace, standing: Release, paired: pl.DataFrame) -> pl.DataFrame:
+    """The pairs on rows that neither version has learned from."""
+    known = frozenset[str]().union(*(_learned(workspace, standing.model, number) for number in _both(standing)))
+    return paired.filter([key not in known for key in paired["_key"].to_list()]) if paired.height else paired
+
+
 def _answered(workspace: Workspace, spec: Spec, since: datetime, columns: Sequence[str] | None = None) -> pl.DataFrame:
     """Predictions since a moment, without their inputs; of an answer that was asked for twice, the last."""
     wanted = list(columns or _SCHEMA)
@@ -154,7 +174,7 @@ def _late(workspace: Workspace, spec: Spec, standing: Release) -> float:
 def _losses(
     workspace: Workspace, spec: Spec, standing: Release, answered: pl.DataFrame, manifests: Mapping[int, Manifest]
 ) -> list[float]:
-    found = _matured(workspace, spec, pairs(answered, standing))
+    found = _matured(workspace, spec, new_to_both(workspace, standing, pairs(answered, standing)))
     challenger, champion = (manifests[version].classes for version in _both(standing))
     differences: list[float] = []
     seconds: list[float] = []

@@ -22,7 +22,7 @@ from modelway.monitoring.drift import drift
 from modelway.monitoring.look import Look, causes, judged
 from modelway.monitoring.performance import Performance, performance
 from modelway.monitoring.profile import Profile, read_profile
-from modelway.monitoring.quality import EARLIER_LOOKS, quality, volume
+from modelway.monitoring.quality import EARLIER_LOOKS, SHORTEST_DAYS, quality, volume
 from modelway.monitoring.sinks import open_sinks
 from modelway.records import DriftFinding, Manifest, Version, loads
 from modelway.registry import versions
@@ -90,7 +90,12 @@ def look(workspace: Workspace, spec: "Spec", now: datetime) -> Look | None:
         drift=_drift(spec, reference, rows, len(manifest.classes)),
         performance=_performance(workspace, spec, version, manifest, mine, labels, now),
         quality=quality(fresh, rows, reference),
-        volume=volume(sum(fresh.values()), since, now, [one.volume.per_day for one in reversed(earlier)]),
+        volume=volume(
+            sum(fresh.values()),
+            since,
+            now,
+            [one.volume.per_day for one in reversed(earlier) if one.volume.days >= SHORTEST_DAYS],
+        ),
         labels=answered.new_labels(workspace, version, labels),
     )
     return replace(seen, causes=causes(seen, spec))

@@ -6,6 +6,7 @@ look again (measured in the notes on delta-rs 1.6: 30 of 30 versions with the ch
 """
 
 import os
+import shutil
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _KEPT_FOR_EVER = {"delta.logRetentionDuration": "interval 3650 days"}
 _PARTITIONS = "partitions"
+_ROOM = 256 * 1024
+"""Bytes that a commit needs besides its rows."""
 
 
 class DeltaLake(Lake):
@@ -82,6 +85,7 @@ class DeltaLake(Lake):
             said.append(Transaction(f"{app}/{_PARTITIONS}", max(before or 0, max(upto) + 1)))
         properties = CommitProperties(app_transactions=said, max_commit_retries=0 if exactly else None)
         place = self._place(table)
+        _demand_room(self._root, rows, table)
         faults.point("lake.before-commit")
         if handle is None:
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -221,6 +225,13 @@ def _fitted(rows: pl.DataFrame, handle: "DeltaTable", table: str) -> pl.DataFram
             )
         casts[name] = want
     return rows.cast(casts) if casts else rows  # type: ignore[arg-type]
+
+
+def _demand_room(root: Path, rows: pl.DataFrame, table: str) -> None:
+    """Raises DiskFullError before delta-rs meets the full disk: there its own threads panic, and print it."""
+    root.mkdir(parents=True, exist_ok=True)
+    if shutil.disk_usage(root).free < rows.estimated_size() + _ROOM:
+        raise DiskFullError(f"table {table}: the disk is full; nothing of this commit was kept", "free space")
 
 
 @contextmanager

@@ -10,6 +10,8 @@ import polars as pl
 from modelway.monitoring.profile import Numbers, Profile, number_values, word_values
 
 EARLIER_LOOKS = 5
+SHORTEST_DAYS = 1 / 24
+"""A rate that was seen for less than an hour says nothing of what is usual."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,10 @@ class Table:
             problem = self.problems.get(model, "the server is starting")
             raise StateError(f"model {model!r} cannot answer yet: {problem}", "try again, or look at modelway status")
         known = ", ".join(sorted(self.models)[:20]) or "none yet"
-        raise NotFoundError(f"no model {model!r} is served (served: {known})", f"modelway release {model}")
+        raise NotFoundError(
+            f"no model {model!r} is served (served: {known})",
+            "modelway status shows what serves; a model is served once a version of it is released",
+        )
 
     @property
     def ready(self) -> bool:
