@@ -6,6 +6,7 @@ ImportError, within a callback of the garbage collector it is printed and droppe
 
 import os
 import signal
+import sys
 import threading
 
 _AGAIN_SECONDS = 2.0
@@ -21,6 +22,8 @@ class Interrupt:
     def __init__(self) -> None:
         self.seen = False
         self._over = threading.Event()
+        self._unraisable = sys.unraisablehook
+        sys.unraisablehook = self._dropped
         signal.signal(signal.SIGINT, self._heard)
 
     def over(self) -> None:
@@ -34,6 +37,11 @@ class Interrupt:
         again.daemon = True
         again.start()
         raise Interrupted
+
+    def _dropped(self, lost: "sys.UnraisableHookArgs") -> None:
+        """Where Python would print that our exception got lost, and it will come again."""
+        if lost.exc_type is not Interrupted:
+            self._unraisable(lost)
 
     def _raise_again(self) -> None:
         if not self._over.is_set():
