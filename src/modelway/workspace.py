@@ -213,16 +213,16 @@ class Workspace:
         return sorted(path.parent.name for path in self.places.models.glob("*/modelway.yaml"))
 
     def pings(self) -> Iterator[tuple[str, Callable[[], None]]]:
-        """Every engine with its ping: all that `doctor` and readiness need."""
-        yield "control database", self.database.ping
-        yield "event log", self.log.ping
-        yield "lake", self.lake.ping
-        yield "artefacts", self.artifacts.ping
-        yield "features", self.features.ping
-        yield "traffic", self.traffic.ping
-        yield "tracking", self.tracking.ping
-        yield "secrets", self.secrets.ping
-        yield "metrics", self.metrics.ping
+        """Every engine with its ping, opened only then: one that cannot be opened does not hide the others."""
+        yield "control database", lambda: self.database.ping()
+        yield "event log", lambda: self.log.ping()
+        yield "lake", lambda: self.lake.ping()
+        yield "artefacts", lambda: self.artifacts.ping()
+        yield "features", lambda: self.features.ping()
+        yield "traffic", lambda: self.traffic.ping()
+        yield "tracking", lambda: self.tracking.ping()
+        yield "secrets", lambda: self.secrets.ping()
+        yield "metrics", lambda: self.metrics.ping()
 
     def close(self) -> None:
         """Close what was opened."""

@@ -1,6 +1,7 @@
 """Bad input and bad luck: the exit code, words that name place and fix, no traceback, and nothing changed."""
 
 import gzip
+import json
 import shutil
 from pathlib import Path
 
@@ -110,8 +111,6 @@ def test_one_class_only_in_data_of_an_existing_model(root):
 
 
 def ledger(root: Path) -> list[dict[str, object]]:
-    import json
-
     return json.loads(ok("history", "loans", "--json", cwd=root))["entries"]
 
 
@@ -166,3 +165,16 @@ def test_a_workspace_cannot_be_made_where_a_file_stands(tmp_path):
     assert said.code != 0
     assert "Traceback" not in said.err
     assert "fix: " in said.err
+
+
+def test_a_damaged_control_database_is_said_with_the_way_out_and_hides_no_other_engine(root):
+    place = root / ".modelway/control.db"
+    place.write_bytes(place.read_bytes()[:5000])
+    for command in (("status",), ("run", "loans"), ("up",)):
+        said = modelway(*command, cwd=root)
+        assert said.code == 8
+        assert "control database cannot be used" in said.err
+        assert "Traceback" not in said.err
+    found = {line["engine"]: line["found"] for line in json.loads(modelway("doctor", "--json", cwd=root).out)}
+    assert "cannot be used" in found["control database"]
+    assert (found["lake"], found["artefacts"]) == ("answers", "answers")

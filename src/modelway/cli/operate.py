@@ -78,14 +78,19 @@ def labels(
         say(f"{sent} labels sent")
 
 
-def status(where: Where = HERE, json: Json = False) -> None:
+def status(
+    model: Annotated[str, typer.Argument(help="Name of the model; absent: all.")] = "*",
+    where: Where = HERE,
+    json: Json = False,
+) -> None:
     """What serves, what is being released, what is wrong."""
     from modelway.cli.output import print_json
     from modelway.cli.reports import show_status
     from modelway.flow.reporting import status as look
 
     with opened(where) as workspace:
-        found = look(workspace)
+        workspace.demand_model(model)
+        found = look(workspace, None if model == "*" else model)
     if json:
         print_json(found)
     else:

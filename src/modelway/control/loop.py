@@ -68,7 +68,11 @@ def main(root: str) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     end_with_parent(stopping.set)
-    workspace = open_workspace(Path(root))
+    try:
+        workspace = open_workspace(Path(root))
+    except ModelwayError as error:
+        sys.stderr.write(f"{error.problem}\n")
+        return error.exit_code
     try:
         if replay_time(workspace.database):
             _follow_replay(workspace, stopping)

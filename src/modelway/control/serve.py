@@ -15,14 +15,15 @@ def main(root: str) -> int:
         level=logging.INFO, format='{"at": "%(asctime)s", "level": "%(levelname)s", "text": "%(message)s"}'
     )
     end_with_parent()
-    workspace = open_workspace(Path(root))
     try:
-        run_server(workspace)
+        workspace = open_workspace(Path(root))
+        try:
+            run_server(workspace)
+        finally:
+            workspace.close()
     except ModelwayError as error:
         sys.stderr.write(f"{error.problem}\n")  # the supervisor tells the last line, with its own fix
         return error.exit_code
-    finally:
-        workspace.close()
     return 0
 
 

@@ -91,7 +91,8 @@ def _wait_ready(places: Places, children: list[Child], stopping: threading.Event
 
 
 def _early_end(child: Child) -> ServerError:
-    lines = child.log.read_text(errors="replace").strip().splitlines()
+    told = child.log.read_text(errors="replace").strip().splitlines()
+    lines = [line for line in told if not line.strip().startswith("fix:")]
     last = lines[-1] if lines else "it said nothing"
     if "address" in last and "in use" in last:
         return ServerError(last, "set another port in stack.yaml, serving: {port: 8081}, or 0 for a free one")

@@ -37,11 +37,11 @@ def run_report(workspace: Workspace, run: str) -> dict[str, Any]:
     }
 
 
-def status(workspace: Workspace) -> dict[str, Any]:
-    """By model: who serves, what is being released, the last run, open alerts; and whether server and loop live."""
+def status(workspace: Workspace, only: str | None = None) -> dict[str, Any]:
+    """By model, or of one: who serves, what is being released, the last run, open alerts; and whether server and loop live."""
     return {
         "server": server_address(workspace),
-        "models": {model: model_status(workspace, model) for model in workspace.models()},
+        "models": {model: model_status(workspace, model) for model in ([only] if only else workspace.models())},
     }
 
 

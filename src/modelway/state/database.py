@@ -117,4 +117,7 @@ def _mapped() -> Iterator[None]:
     except sa.exc.DatabaseError as error:
         if isinstance(error, sa.exc.IntegrityError):
             raise
-        raise EngineError(f"the control database refused: {error.orig}", "see `modelway doctor`") from error
+        raise EngineError(
+            f"the control database cannot be used: {error.orig}",
+            "restore .modelway/control.db (or the database that stack.yaml names) from a backup",
+        ) from error
