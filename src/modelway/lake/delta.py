@@ -83,7 +83,9 @@ class DeltaLake(Lake):
         if said:
             before = handle.transaction_version(f"{app}/{_PARTITIONS}") if handle is not None else None
             said.append(Transaction(f"{app}/{_PARTITIONS}", max(before or 0, max(upto) + 1)))
-        properties = CommitProperties(app_transactions=said, max_commit_retries=0 if exactly else None)
+        properties = CommitProperties(
+            app_transactions=said, max_commit_retries=0 if exactly or handle is None else None
+        )
         place = self._place(table)
         _demand_room(self._root, rows, table)
         faults.point("lake.before-commit")
