@@ -5,6 +5,7 @@ two drives of the same world can be compared to the last byte.
 """
 
 import hashlib
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -111,15 +112,7 @@ def drive(root: Path) -> None:
     done = root / "days"
     try:
         for day in range(int(done.read_text()) if done.exists() else 0, DAYS):
-            now = START + (day + 1) * DAY
-            if (replay_time(workspace.database) or START) < now:
-                set_replay_time(workspace.database, now)
-            sent = root / f"sent-{day}"
-            if not sent.exists():
-                _send(workspace, day)
-                _answer(workspace, day)
-                _send_outcomes(workspace, day - 1)
-                sent.touch()
+            _begin(workspace, root, day)
             _tick(workspace)
             beside = root / "days.part"
             beside.write_text(str(day + 1))
@@ -128,10 +121,43 @@ def drive(root: Path) -> None:
         workspace.close()
 
 
-def _tick(workspace: Workspace) -> None:
+def begin(root: Path, day: int) -> None:
+    """A day of the world in which loops of their own tick."""
+    workspace = open_workspace(root)
+    try:
+        _begin(workspace, root, day)
+    finally:
+        workspace.close()
+
+
+def tick(root: Path) -> None:
+    """One loop among several: tries until it has had its turn."""
+    workspace, until = open_workspace(root), time.monotonic() + 120
+    try:
+        while not _tick(workspace):
+            assert time.monotonic() < until
+    finally:
+        workspace.close()
+
+
+def _begin(workspace: Workspace, root: Path, day: int) -> None:
+    now = START + (day + 1) * DAY
+    if (replay_time(workspace.database) or START) < now:
+        set_replay_time(workspace.database, now)
+    sent = root / f"sent-{day}"
+    if not sent.exists():
+        _send(workspace, day)
+        _answer(workspace, day)
+        _send_outcomes(workspace, day - 1)
+        sent.touch()
+
+
+def _tick(workspace: Workspace) -> bool:
+    """Whether the lease was to be had."""
     with hold(workspace, f"model/{MODEL}", holder_name()) as lease:
         if lease is not None:
             lifecycle.tend(workspace, MODEL, lease)
+        return lease is not None
 
 
 def _send(workspace: Workspace, day: int) -> None:

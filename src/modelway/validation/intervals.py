@@ -32,11 +32,11 @@ def measured(definitions: Sequence[Definition], sample: Sample, how: Resampling)
     values = [bootstrap.estimate(statistic, n) for statistic in statistics]
     independent = how.clusters is None and not how.horizon
     exact = [_exact(d, value, sample) if independent else None for d, value in zip(definitions, values, strict=True)]
+    sampled = [s for s, e in zip(statistics, exact, strict=True) if e is None]
     try:
-        drawn = bootstrap.replicas([s for s, e in zip(statistics, exact, strict=True) if e is None], n, how)
+        columns = iter(bootstrap.replicas(sampled, n, how).T if sampled else ())
     except TooLittleDataError:
-        drawn = np.full((1, len(statistics)), math.nan)
-    columns = iter(drawn.T)
+        columns = iter(np.full((len(sampled), 1), math.nan))
     out = {}
     for d, value, ends in zip(definitions, values, exact, strict=True):
         low, high = ends or _of_draws(d, value, next(columns), sample, how)

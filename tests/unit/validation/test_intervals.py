@@ -36,6 +36,13 @@ def test_shares_have_the_exact_interval():
         assert share_interval(hits / rows, rows) == (pytest.approx(expected[0]), pytest.approx(expected[1]))
 
 
+def test_figures_that_need_no_resampling_stand_alone():
+    exact = ["accuracy", "recall", "roc_auc"]
+    alone = measured([definition(name, "binary") for name in exact], _sample(400), Resampling(draws=100))
+    beside = measured(_all(), _sample(400), Resampling(draws=100))
+    assert alone == {name: beside[name] for name in exact}
+
+
 def test_a_perfect_model_on_few_rows_is_not_shown_to_be_perfect():
     y = np.repeat([0, 1], 20)
     p = np.where(y == 1, 0.9, 0.1)
