@@ -12,6 +12,7 @@ from modelway.contracts.table import check_table
 from modelway.errors import NotFoundError
 from modelway.features.plan import Plan
 from modelway.flow import frames
+from modelway.flow.label_versions import own_labels
 from modelway.flow.replayed import as_served
 from modelway.flow.runs import REFIT, record
 from modelway.flow.scoring import graph_scores
@@ -22,7 +23,6 @@ from modelway.monitoring.performance import Sample, sampled
 from modelway.records import Manifest, Sources, Task, TrainingSet, Version, loads
 from modelway.registry import versions
 from modelway.spec.model import Spec
-from modelway.training.classes import target_text
 from modelway.training.frames import codes, read_training_set
 from modelway.training.split import HOLDOUT
 from modelway.validation.judged import reach
@@ -113,7 +113,7 @@ def final_labels(workspace: Workspace, spec: Spec, now: datetime) -> pl.DataFram
     if spec.data.target not in scanned.collect_schema().names():
         return told
     rows = scanned.filter(pl.col("_arrived") <= now).select("_key", spec.data.target, *frames.ORDER).collect()
-    own = _own(frames.newest(rows), spec.data.target)
+    own = own_labels(frames.newest(rows), spec.data.target)
     return pl.concat([told, own.join(told, on="_key", how="anti")])
 
 
@@ -164,11 +164,6 @@ def new_labels(workspace: Workspace, version: Version, labels: pl.DataFrame) -> 
     except NotFoundError:
         return labels.height
     return int((labels["_label_arrived"] > made.as_of).sum())
-
-
-def _own(rows: pl.DataFrame, target: str) -> pl.DataFrame:
-    named = rows.select("_key", target_text(rows[target]).alias("_label"), pl.col("_arrived").alias("_label_arrived"))
-    return named.filter(pl.col("_label").is_not_null())
 
 
 def _targets(labels: pl.Series, classes: tuple[str, ...]) -> np.ndarray:

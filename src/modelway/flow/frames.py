@@ -9,6 +9,7 @@ import polars as pl
 from modelway.contracts.contract import contract_of
 from modelway.contracts.table import check_table
 from modelway.features.plan import Plan
+from modelway.flow import label_versions
 from modelway.flow.sources import labels_topic, predictions_topic
 from modelway.records import Sources, TableVersion
 from modelway.spec.model import Files, Spec
@@ -35,8 +36,8 @@ def tables_of(workspace: Workspace, spec: Spec) -> tuple[TableVersion, ...]:
 
 def known(workspace: Workspace, spec: Spec, sources: Sources) -> Known:
     """Rows and labels as of `sources`, matured ones as decisions; a row's newest correction is what counts."""
-    events = _with_labels(_rows(workspace, spec, sources), _labels(workspace, spec, sources), spec)
-    decisions = newest(events)
+    rows, told = _rows(workspace, spec, sources), _told(workspace, _named(sources, labels_topic(spec)), sources.as_of)
+    events, decisions = _versions(rows, told, spec), newest(_with_labels(rows, _last(told), spec))
     born = pl.coalesce(pl.col("_at"), pl.col("_arrived"))
     wait = spec.data.labels.matured_after if spec.data.labels else None
     if wait is None:
@@ -83,13 +84,7 @@ def labels(
     workspace: Workspace, spec: Spec, *, at: TableVersion | None = None, until: datetime | None = None
 ) -> pl.DataFrame:
     """`_key`, `_label`, `_label_arrived`: the newest label of each key that arrived before or at `until`."""
-    table = at or workspace.lake.version(labels_topic(spec))
-    if table is None:
-        return pl.DataFrame(schema=LABELS)
-    rows = workspace.lake.read(table)
-    if until is not None:
-        rows = rows.filter(pl.col("_arrived") <= until)
-    return newest(rows).select("_key", pl.col("label").alias("_label"), pl.col("_arrived").alias("_label_arrived"))
+    return _last(_told(workspace, at or workspace.lake.version(labels_topic(spec)), until))
 
 
 def _rows(workspace: Workspace, spec: Spec, sources: Sources) -> pl.DataFrame:
@@ -105,9 +100,29 @@ def _rows(workspace: Workspace, spec: Spec, sources: Sources) -> pl.DataFrame:
     return pl.concat([rows, new], how="diagonal_relaxed")
 
 
-def _labels(workspace: Workspace, spec: Spec, sources: Sources) -> pl.DataFrame:
-    table = _named(sources, labels_topic(spec))
-    return labels(workspace, spec, at=table, until=sources.as_of) if table else pl.DataFrame(schema=LABELS)
+def _told(workspace: Workspace, table: TableVersion | None, until: datetime | None) -> pl.DataFrame:
+    """`_key`, `_label`, `_label_arrived` of every label that was sent, oldest first; corrections too."""
+    if table is None:
+        return pl.DataFrame(schema=LABELS)
+    rows = workspace.lake.read(table)
+    if until is not None:
+        rows = rows.filter(pl.col("_arrived") <= until)
+    named = {"_label": "label", "_label_arrived": "_arrived"}
+    return rows.sort(*ORDER).select("_key", **{name: pl.col(of) for name, of in named.items()})
+
+
+def _last(told: pl.DataFrame) -> pl.DataFrame:
+    return told.unique("_key", keep="last", maintain_order=True)
+
+
+def _versions(rows: pl.DataFrame, told: pl.DataFrame, spec: Spec) -> pl.DataFrame:
+    """The rows as events: with labels that were sent, each label counts as of its arrival."""
+    if told.height == 0:
+        return _with_labels(rows, told, spec)
+    if not spec.data.labels and spec.data.target in rows.columns:
+        told = pl.concat([label_versions.own_labels(rows.sort(*ORDER), spec.data.target), told])
+    events = label_versions.versions(rows.sort(*ORDER), told)
+    return events.rename({"_label": "_target"}).with_columns(pl.coalesce("_label_arrived", "_arrived"))
 
 
 def _with_labels(rows: pl.DataFrame, known_labels: pl.DataFrame, spec: Spec) -> pl.DataFrame:
