@@ -77,26 +77,43 @@ def rollback(model: Model, reason: Reason = "asked for by hand", where: Where = 
         say(f"{model}@{serving} serves" if serving else f"no version of {model} serves")
 
 
-def freeze(model: Everything = "*", reason: Reason = "asked for by hand", where: Where = HERE) -> None:
+def freeze(
+    model: Everything = "*", reason: Reason = "asked for by hand", where: Where = HERE, json: Json = False
+) -> None:
     """Stop all automation of one model, or of all: no retraining, no step of a release; serving goes on."""
-    from modelway.cli.output import say
+    from modelway.cli.output import print_json, say
     from modelway.state import freezes
 
     with opened(where) as workspace:
         workspace.demand_model(model)
-        freezes.freeze(workspace.database, model, who(), reason, workspace.clock.now())
-    say(f"frozen: {'all models' if model == '*' else model}; `modelway thaw` ends it")
+        changed = freezes.freeze(workspace.database, model, who(), reason, workspace.clock.now())
+    if json:
+        print_json({"model": model, "frozen": True, "changed": changed})
+    else:
+        say(f"{'frozen' if changed else 'frozen already'}: {_named(model)}; `modelway thaw` ends it")
 
 
-def thaw(model: Everything = "*", reason: Reason = "asked for by hand", where: Where = HERE) -> None:
-    """End a freeze."""
-    from modelway.cli.output import say
+def thaw(
+    model: Everything = "*", reason: Reason = "asked for by hand", where: Where = HERE, json: Json = False
+) -> None:
+    """End a freeze; one of all models is ended by `modelway thaw` alone."""
+    from modelway.cli.output import note, print_json, say
     from modelway.state import freezes
 
     with opened(where) as workspace:
         workspace.demand_model(model)
-        freezes.thaw(workspace.database, model, who(), reason, workspace.clock.now())
-    say(f"automation goes on: {'all models' if model == '*' else model}")
+        changed = freezes.thaw(workspace.database, model, who(), reason, workspace.clock.now())
+        left = freezes.frozen(workspace.database, model)
+    if json:
+        print_json({"model": model, "frozen": left is not None, "changed": changed})
+        return
+    say(f"automation goes on: {_named(model)}" if changed else f"was not frozen: {_named(model)}")
+    if left:
+        note(left)
+
+
+def _named(model: str) -> str:
+    return "all models" if model == "*" else model
 
 
 def history(

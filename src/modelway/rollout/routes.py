@@ -6,7 +6,7 @@ from modelway.records import Release, Route
 
 
 def route_for(model: str, release: Release | None, champion: int | None, digests: Mapping[int, str]) -> Route | None:
-    """The route that the newest release and the champion ask for; None where nothing can answer yet.
+    """The route that the latest release and the champion ask for; None where nothing can answer yet.
 
     `digests`: manifest by version number. While a challenger answers some requests, `shadow` still names it: whichever of
     the two did not answer a request answers it in shadow, so that pairs go on at any weight.

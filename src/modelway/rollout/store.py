@@ -79,14 +79,16 @@ def open_release(database: Database, model: str) -> Release | None:
 
 
 def latest(database: Database, model: str) -> Release | None:
-    """The release that was asked for last, whatever became of it."""
-    found = history_of(database, model, limit=1)
-    return found[0] if found else None
+    """The release that changed last: the open one, or else the one that made or unmade the champion, or was ended."""
+    asked = sa.select(releases).where(releases.c.model == model)
+    with database.read() as connection:
+        row = connection.execute(asked.order_by(releases.c.moved.desc(), releases.c.id.desc()).limit(1)).one_or_none()
+    return None if row is None else _release(row)
 
 
-def history_of(database: Database, model: str, *, limit: int | None = None) -> tuple[Release, ...]:
+def history_of(database: Database, model: str) -> tuple[Release, ...]:
     """All releases of the model, newest first."""
-    asked = sa.select(releases).where(releases.c.model == model).order_by(releases.c.id.desc()).limit(limit)
+    asked = sa.select(releases).where(releases.c.model == model).order_by(releases.c.id.desc())
     with database.read() as connection:
         return tuple(_release(row) for row in connection.execute(asked))
 

@@ -38,11 +38,12 @@ class Moment(TypeDecorator[datetime]):
 
 
 metadata = MetaData()
+NAMES = 255  # what is put together from names: model, policy, moment, machine
 
 runs = Table(
     "runs",
     metadata,
-    Column("id", String(64), primary_key=True),
+    Column("id", String(NAMES), primary_key=True),
     Column("model", String(64), nullable=False, index=True),
     Column("trigger", JSON, nullable=False),
     Column("state", String(16), nullable=False),  # pending | running | done | failed
@@ -55,7 +56,7 @@ runs = Table(
 steps = Table(
     "steps",
     metadata,
-    Column("run", String(64), primary_key=True),
+    Column("run", String(NAMES), primary_key=True),
     Column("name", String(32), primary_key=True),
     Column("record", Text, nullable=False),
     Column("seconds", Float, nullable=False),
@@ -67,7 +68,7 @@ versions = Table(
     Column("model", String(64), primary_key=True),
     Column("number", Integer, primary_key=True),
     Column("digest", String(64), nullable=False),
-    Column("run", String(64), nullable=False, unique=True),
+    Column("run", String(NAMES), nullable=False, unique=True),
     Column("created", Moment, nullable=False),
     Column("accepted", Boolean, nullable=False),
     Column("validation", Text, nullable=False),
@@ -86,7 +87,7 @@ releases = Table(
     Column("moved", Moment, nullable=False),
     Column("reason", Text, nullable=False),
     Column("evidence", JSON, nullable=False),
-    Column("request", String(64), nullable=False, unique=True),
+    Column("request", String(NAMES), nullable=False, unique=True),
     comment="The rollout of one version; `request` makes asking twice one release.",
 )
 champions = Table(
@@ -105,10 +106,10 @@ ledger = Table(
     Column("who", String(128), nullable=False),
     Column("action", String(64), nullable=False),
     Column("model", String(64), nullable=False, index=True),
-    Column("subject", String(128), nullable=False),
+    Column("subject", String(NAMES), nullable=False),
     Column("reason", Text, nullable=False),
     Column("data", Text, nullable=False),
-    Column("request", String(128), nullable=False, unique=True),
+    Column("request", String(NAMES), nullable=False, unique=True),
     Column("previous", String(64), nullable=False),
     Column("digest", String(64), nullable=False),
     comment="Append-only and hash-chained; `request` makes the same decision, written twice, one entry.",
@@ -124,17 +125,17 @@ freezes = Table(
 leases = Table(
     "leases",
     metadata,
-    Column("name", String(128), primary_key=True),
-    Column("holder", String(128), nullable=False),
+    Column("name", String(NAMES), primary_key=True),
+    Column("holder", String(NAMES), nullable=False),
     Column("fence", Integer, nullable=False),
     Column("expires", Moment, nullable=False),
 )
 pins = Table(
     "pins",
     metadata,
-    Column("lake_table", String(128), primary_key=True),
+    Column("lake_table", String(NAMES), primary_key=True),
     Column("version", Integer, primary_key=True),
-    Column("run", String(64), primary_key=True),
+    Column("run", String(NAMES), primary_key=True),
     comment="Table versions that a run used: they survive compaction and vacuum.",
 )
 alerts = Table(
@@ -142,7 +143,7 @@ alerts = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("model", String(64), nullable=False, index=True),
-    Column("cause", String(128), nullable=False),
+    Column("cause", String(NAMES), nullable=False),
     Column("severity", String(8), nullable=False),
     Column("text", Text, nullable=False),
     Column("opened", Moment, nullable=False),

@@ -69,6 +69,14 @@ def test_a_newer_one_supersedes_the_open_one(database):
     assert (again.state, again.weight) == ("superseded", 0.0)
 
 
+def test_the_latest_release_is_the_one_that_changed_last(database):
+    for version in (1, 2, 3):
+        full(database, version, version - 1 or None)
+    for hours, undone in ((1, 3), (2, 2)):
+        store.rollback(database, "loans", "ann", "complaints", T0 + hours * HOUR)
+        assert (store.latest(database, "loans").version, champion(database)) == (undone, undone - 1)
+
+
 def test_full_makes_the_champion_in_the_same_transaction(database):
     done = full(database, 1)
     assert (done.state, champion(database)) == ("full", 1)

@@ -13,7 +13,7 @@ def upgrade() -> None:
         "alerts",
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
         sa.Column("model", sa.String(length=64), nullable=False),
-        sa.Column("cause", sa.String(length=128), nullable=False),
+        sa.Column("cause", sa.String(length=255), nullable=False),
         sa.Column("severity", sa.String(length=8), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
         sa.Column("opened", sa.String(length=32), nullable=False),
@@ -40,8 +40,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "leases",
-        sa.Column("name", sa.String(length=128), nullable=False),
-        sa.Column("holder", sa.String(length=128), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("holder", sa.String(length=255), nullable=False),
         sa.Column("fence", sa.Integer(), nullable=False),
         sa.Column("expires", sa.String(length=32), nullable=False),
         sa.PrimaryKeyConstraint("name"),
@@ -53,10 +53,10 @@ def upgrade() -> None:
         sa.Column("who", sa.String(length=128), nullable=False),
         sa.Column("action", sa.String(length=64), nullable=False),
         sa.Column("model", sa.String(length=64), nullable=False),
-        sa.Column("subject", sa.String(length=128), nullable=False),
+        sa.Column("subject", sa.String(length=255), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("data", sa.Text(), nullable=False),
-        sa.Column("request", sa.String(length=128), nullable=False),
+        sa.Column("request", sa.String(length=255), nullable=False),
         sa.Column("previous", sa.String(length=64), nullable=False),
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("number"),
@@ -87,9 +87,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "pins",
-        sa.Column("lake_table", sa.String(length=128), nullable=False),
+        sa.Column("lake_table", sa.String(length=255), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("run", sa.String(length=64), nullable=False),
+        sa.Column("run", sa.String(length=255), nullable=False),
         sa.PrimaryKeyConstraint("lake_table", "version", "run"),
         comment="Table versions that a run used: they survive compaction and vacuum.",
     )
@@ -106,7 +106,7 @@ def upgrade() -> None:
         sa.Column("moved", sa.String(length=32), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("evidence", sa.JSON(), nullable=False),
-        sa.Column("request", sa.String(length=64), nullable=False),
+        sa.Column("request", sa.String(length=255), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("request"),
         comment="The rollout of one version; `request` makes asking twice one release.",
@@ -114,7 +114,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_releases_model"), "releases", ["model"], unique=False)
     op.create_table(
         "runs",
-        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("id", sa.String(length=255), nullable=False),
         sa.Column("model", sa.String(length=64), nullable=False),
         sa.Column("trigger", sa.JSON(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
@@ -135,7 +135,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "steps",
-        sa.Column("run", sa.String(length=64), nullable=False),
+        sa.Column("run", sa.String(length=255), nullable=False),
         sa.Column("name", sa.String(length=32), nullable=False),
         sa.Column("record", sa.Text(), nullable=False),
         sa.Column("seconds", sa.Float(), nullable=False),
@@ -147,7 +147,7 @@ def upgrade() -> None:
         sa.Column("model", sa.String(length=64), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("digest", sa.String(length=64), nullable=False),
-        sa.Column("run", sa.String(length=64), nullable=False),
+        sa.Column("run", sa.String(length=255), nullable=False),
         sa.Column("created", sa.String(length=32), nullable=False),
         sa.Column("accepted", sa.Boolean(), nullable=False),
         sa.Column("validation", sa.Text(), nullable=False),
