@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
 
 from examples.market_risk.story import Seen, Told, interval, log_loss
 
@@ -95,14 +94,14 @@ def draw_expected(axes: "Axes", story: Told) -> None:
         at, 0, days["outcome"].fill_null(0).to_numpy(), step="mid", color=GREY, alpha=0.3, lw=0, label="turbulent"
     )
     axes.plot(at, days["score"].to_numpy(), color=LOOP, lw=0.8, label="probability, as answered")
-    changes = days.filter(pl.col("version") != pl.col("version").shift(1))
-    for moment, version in changes.select("at", "version").iter_rows():
-        axes.axvline(moment, color=FIRST, lw=0.8, ls="--")
-        axes.annotate(f"@{version}", (moment, 1.02), xycoords=("data", "axes fraction"), fontsize=7, color=FIRST)
+    for change in (entry for entry in story.entries if entry.action == "champion" and at[0] < entry.at):
+        axes.axvline(change.at, color=FIRST, lw=0.8, ls="--")
+        number = change.subject.partition("@")[2]
+        axes.annotate(f"@{number}", (change.at, 1.02), xycoords=("data", "axes fraction"), fontsize=7, color=FIRST)
     drift = [when for when, _, cause in story.alarms if "drift" in cause and at[0] <= when <= at[-1]]
     axes.plot(drift, [-0.03] * len(drift), "|", color="black", ms=7, label="drift alarm")
     axes.set_ylim(-0.06, 1)
-    axes.legend(loc="upper right", fontsize=8, frameon=False, ncols=3)
+    axes.legend(loc="upper left", fontsize=8, frameon=False)
 
 
 def draw_losses(axes: "Axes", story: Told) -> None:
