@@ -23,8 +23,8 @@ def root(untouched: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(untouched, tmp_path / "bank"))
 
 
-@pytest.mark.parametrize("stage", ["features", "training", "proving parity", "gates"])
-def test_ctrl_c_while_it_works(root, stage):
+def running_up_to(root: Path, stage: str) -> tuple[subprocess.Popen[str], list[str]]:
+    """A run that has come to this stage, and what it said until then."""
     process = subprocess.Popen(
         [sys.executable, "-m", "modelway", "run", "loans"], cwd=root, env=ENV,
         stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -34,6 +34,12 @@ def test_ctrl_c_while_it_works(root, stage):
         said.append(line)
         if line.strip() == stage:
             break
+    return process, said
+
+
+@pytest.mark.parametrize("stage", ["features", "training", "proving parity", "gates"])
+def test_ctrl_c_while_it_works(root, stage):
+    process, said = running_up_to(root, stage)
     process.send_signal(signal.SIGINT)
     rest = process.stderr.read()
     process.stdout.close()
@@ -61,6 +67,17 @@ def test_a_stopped_run_is_not_gone_on_with_when_the_model_was_changed_since(root
         ("run", "loans-0002"),
         ("registered", "loans@1"),
     ]
+
+
+def test_a_second_run_while_one_is_under_way_is_refused(root):
+    process, _ = running_up_to(root, "features")
+    second = modelway("run", "loans", cwd=root)
+    process.communicate(timeout=120)
+    assert (second.code, process.returncode) == (7, 0), second
+    assert "run/loans-0001 is being worked on by another process" in second.err
+    assert "wait until it is done" in second.err
+    actions = [(e["action"], e["subject"]) for e in records(root, "history", "loans")["entries"]]
+    assert actions == [("run", "loans-0001"), ("registered", "loans@1")]
 
 
 def in_small_space(place: Path, size: str, script: str) -> subprocess.CompletedProcess[str] | None:

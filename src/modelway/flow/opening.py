@@ -8,7 +8,7 @@ from modelway.errors import SpecError
 from modelway.features.plan import Plan, plan_of
 from modelway.flow import feeding
 from modelway.flow.feeding import Tell, silent
-from modelway.flow.holding import hold, holder_name
+from modelway.flow.holding import hold, holder_name, insist
 from modelway.flow.runs import open_new, spec_bytes
 from modelway.records import Fit, Sources, Trigger, loads
 from modelway.spec.document import with_line
@@ -22,17 +22,25 @@ from modelway.workspace import Workspace
 def open_manual(workspace: Workspace, model: str, trigger: Trigger, tell: Tell = silent) -> str:
     """The id of the run to do: one that was stopped on the way goes on if spec and model.py are what they were, else a new one.
 
-    Raises what is wrong with the spec, with model.py or with the files; then no run is opened and nothing has changed.
+    Raises what is wrong with the spec, with model.py or with the files, and StateError while another process works on such a run:
+    two at once would make two equal versions. Then no run is opened and nothing has changed.
     """
     spec = workspace.spec(model)
     planned(workspace, model)
     code = load_user_code(workspace.places.project(model))
     code.build(spec.training.params, spec.task)
+    for left in _asked_for(workspace, model):
+        with insist(workspace, f"run/{left.id}", holder_name()):
+            pass
     feeding.send_files(workspace, spec, tell)
-    for left in runs.pending(workspace.database, model):
-        if left.trigger.kind == "manual" and _can_go_on(workspace, left, spec, code.digest):
+    for left in _asked_for(workspace, model):
+        if _can_go_on(workspace, left, spec, code.digest):
             return left.id
     return open_new(workspace, model, trigger)
+
+
+def _asked_for(workspace: Workspace, model: str) -> list[Run]:
+    return [run for run in runs.pending(workspace.database, model) if run.trigger.kind == "manual"]
 
 
 def planned(workspace: Workspace, model: str) -> Plan:
