@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from modelway.contracts.patterns import read_alike
 from modelway.contracts.values import READ, WRONG, quoted, shown
 from modelway.errors import SpecError
 from modelway.spec.model import Action, Rule
@@ -28,6 +29,8 @@ class Question:
     words: Callable[[Any], str]
     bound: Any = None
     """Of `min` and `max`: what a value is compared with."""
+    pattern: str | None = None
+    """Of `pattern`: the expression, where a table may ask Rust's engine for it."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,14 @@ def _pattern(column: str, rule: Rule) -> list[Question]:
             f"contract.{column}.pattern: {rule.pattern!r} is no regular expression: {error}", "mend it"
         ) from error
     words = f"does not match {rule.pattern}"
-    return [Question("pattern", lambda v: pattern.search(str(v)) is None, lambda v: f"{column}: {shown(v)} {words}")]
+    return [
+        Question(
+            "pattern",
+            lambda v: pattern.search(str(v)) is None,
+            lambda v: f"{column}: {shown(v)} {words}",
+            pattern=rule.pattern if read_alike(rule.pattern) else None,
+        )
+    ]
 
 
 def _bound(column: str, name: str, value: Any, read: Callable[[Any], Any]) -> Any:

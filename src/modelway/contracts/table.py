@@ -1,12 +1,14 @@
 """A contract over a table: every column once, vectorised; a breach is named by row, column, rule and value."""
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import polars as pl
 
 from modelway.contracts.checked import BREACHES, Checked
 from modelway.contracts.contract import Contract
+from modelway.contracts.patterns import PLAIN_TEXT
 from modelway.contracts.rules import Compiled, Question, compiled
 from modelway.contracts.typed import typed
 from modelway.contracts.values import as_string
@@ -89,10 +91,28 @@ def _breaches(rule: Compiled, raw: pl.Series, values: pl.Series, wrong: pl.Serie
 
 
 def _asked(question: Question, values: pl.Series) -> pl.Series:
-    """Which rows break it: bounds at once, all else by distinct value."""
+    """Which rows break it: bounds and most patterns at once, all else by distinct value."""
     if question.bound is not None and values.dtype.is_numeric():
         mask = values < question.bound if question.name == "min" else values > question.bound
         return mask.fill_null(False)
+    if question.pattern is not None and values.dtype == pl.String and _taken(question.pattern):
+        plain = values.str.contains(PLAIN_TEXT).fill_null(True)
+        broken = plain & ~values.str.contains(question.pattern).fill_null(True)
+        return broken if plain.all() else broken | _asked_each(question, values.set(plain, None))
+    return _asked_each(question, values)
+
+
+@lru_cache(maxsize=256)
+def _taken(pattern: str) -> bool:
+    """Whether Rust's engine takes a pattern: it refuses those that grow beyond its bound, such as a word of 900 letters."""
+    try:
+        pl.Series([""]).str.contains(pattern)
+    except pl.exceptions.ComputeError:
+        return False
+    return True
+
+
+def _asked_each(question: Question, values: pl.Series) -> pl.Series:
     distinct = values.drop_nulls().unique()
     bad = [value for value in distinct.to_list() if question.breaks(value)]
     if not bad:
