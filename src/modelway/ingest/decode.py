@@ -36,7 +36,7 @@ def decode(events: Sequence[Event]) -> Decoded:
 
     def gather() -> None:
         if objects:
-            frames.append(_with_places(rows_frame(objects), places))
+            frames.append(_with_places(rows_frame(objects), pl.DataFrame(places, PLACE, orient="row")))
             objects.clear()
             places.clear()
 
@@ -48,7 +48,7 @@ def decode(events: Sequence[Event]) -> Decoded:
             except (pl.exceptions.PolarsError, OSError, ValueError) as error:
                 bad.append((*_place(event), "<arrow>", f"not an Arrow stream: {_first_line(error)}"))
                 continue
-            frames.append(_with_places(table, [_place(event, index) for index in range(table.height)]))
+            frames.append(_with_places(table, _places(event, table.height)))
             continue
         try:
             value = orjson.loads(event.value)
@@ -70,8 +70,14 @@ def decode(events: Sequence[Event]) -> Decoded:
 
 def rows_frame(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     """JSON objects as a frame: one column a name in order of appearance, absent is null."""
-    names = dict.fromkeys(name for row in rows for name in row if not name.startswith("_"))
-    return pl.DataFrame([_series(name, [row.get(name) for row in rows]) for name in names])
+    names: dict[str, None] = {}
+    last: Mapping[str, Any] = {}
+    for row in rows:
+        if row.keys() != last.keys():  # most rows have the names of the one before
+            names |= dict.fromkeys(row)
+            last = row
+    known = [name for name in names if not name.startswith("_")]
+    return pl.DataFrame([_series(name, [row.get(name) for row in rows]) for name in known])
 
 
 def stacked(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
@@ -114,13 +120,22 @@ def _json_text(value: Any) -> str | None:
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
-def _place(event: Event, index: int = 0) -> tuple[Any, ...]:
-    return event.partition, event.offset, index, event.arrived
+def _place(event: Event) -> tuple[Any, ...]:
+    return event.partition, event.offset, 0, event.arrived
 
 
-def _with_places(rows: pl.DataFrame, places: Sequence[tuple[Any, ...]]) -> pl.DataFrame:
-    named = pl.DataFrame(list(places), PLACE, orient="row")
-    return named.hstack(rows.drop([c for c in rows.columns if c in PLACE]).get_columns())
+def _places(event: Event, rows: int) -> pl.DataFrame:
+    """Of the rows of one event."""
+    return pl.select(
+        _partition=pl.repeat(event.partition, rows, dtype=pl.Int64),
+        _offset=pl.repeat(event.offset, rows, dtype=pl.Int64),
+        _index=pl.int_range(rows, dtype=pl.Int64),
+        _arrived=pl.repeat(event.arrived, rows, dtype=PLACE["_arrived"]),
+    )
+
+
+def _with_places(rows: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
+    return places.hstack(rows.drop([c for c in rows.columns if c in PLACE]).get_columns())
 
 
 def _first_line(error: BaseException) -> str:

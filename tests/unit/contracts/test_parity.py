@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from modelway.contracts.contract import Contract, from_plain, to_plain
 from modelway.contracts.row import compile_row
 from modelway.contracts.table import check_table
+from modelway.contracts.typed import typed
+from modelway.contracts.values import READ, WRONG
 from modelway.ingest.decode import rows_frame
 from modelway.spec.model import Rule
 
@@ -88,3 +90,26 @@ def test_typed_columns_of_a_file_give_what_their_json_gives():
         (2, None, None, "2.5", None, None),
         (None, 3.0, None, None, datetime(2021, 1, 1, tzinfo=UTC), date(2021, 1, 1)),
     ]
+
+
+ISO = st.one_of(
+    st.datetimes(min_value=datetime(1, 1, 1)).map(lambda at: at.isoformat()),
+    st.datetimes(timezones=st.just(UTC)).map(lambda at: at.isoformat(" ")),
+    st.builds(
+        "{}-{:02}-{:02}{}{:02}:{:02}:{:02}{}{}".format,
+        st.sampled_from(["0000", "0001", "1999", "2024", "9999"]), st.integers(0, 13), st.integers(0, 32),
+        st.sampled_from("Tt _"), st.integers(0, 25), st.integers(0, 61), st.integers(0, 61),
+        st.sampled_from(["", ".5", ".123", ".123456", ".1234567"]),
+        st.sampled_from(["", "Z", "z", "+00:00", "+02:00", "-0000", " "]),
+    ),
+    TEXTS,
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(texts=st.lists(ISO, min_size=1, max_size=12), kind=st.sampled_from(["date", "datetime"]))
+def test_times_are_read_alike_in_rows_and_tables(texts, kind):
+    values, wrong = typed(pl.Series("at", texts), kind)
+    read = [READ[kind](text) for text in texts]
+    assert wrong.to_list() == [value is WRONG for value in read]
+    assert values.to_list() == [None if value is WRONG else value for value in read]
