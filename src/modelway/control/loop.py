@@ -11,6 +11,7 @@ from pathlib import Path
 
 from modelway import lifecycle
 from modelway.control.children import end_with_parent
+from modelway.control.rest import Rest, signs_of
 from modelway.errors import LeaseLostError, ModelwayError
 from modelway.flow.holding import hold, holder_name
 from modelway.state.replay_clock import asked_look, replay_time
@@ -20,26 +21,30 @@ log = logging.getLogger("modelway.control")
 _REPLAY_POLL_SECONDS = 0.01
 
 
-def tick(workspace: Workspace, holder: str) -> None:
-    """One look at every model; a model in trouble does not stop the others."""
+def tick(workspace: Workspace, holder: str, rest: Rest | None = None) -> None:
+    """One look at every model, but for those at rest; a model in trouble does not stop the others."""
     for model in workspace.models():
-        with hold(workspace, f"model/{model}", holder) as lease:
-            if lease is None:
+        try:
+            signs = signs_of(workspace, model) if rest else ()
+            if rest and rest.still(model, signs):
                 continue
-            try:
-                lifecycle.tend(workspace, model, lease)
-            except LeaseLostError as lost:
-                log.warning("%s", lost.problem)
-            except ModelwayError as error:
-                log.error("%s: %s", model, error.problem)
-                lifecycle.trouble(workspace, model, error)
+            with hold(workspace, f"model/{model}", holder) as lease:
+                if lease is not None:
+                    lifecycle.tend(workspace, model, lease)
+            if rest and lease is not None:
+                rest.looked(workspace, model, signs)
+        except LeaseLostError as lost:
+            log.warning("%s", lost.problem)
+        except ModelwayError as error:
+            log.error("%s: %s", model, error.problem)
+            lifecycle.trouble(workspace, model, error)
 
 
 def _follow_time(workspace: Workspace, stopping: threading.Event) -> None:
-    holder = holder_name()
+    holder, rest = holder_name(), Rest()
     while not stopping.is_set():
         workspace.places.heartbeat.touch()
-        tick(workspace, holder)
+        tick(workspace, holder, rest)
         try:
             lifecycle.maintain_daily(workspace, workspace.clock.now())
         except ModelwayError as error:

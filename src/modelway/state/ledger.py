@@ -60,6 +60,12 @@ def write(
     return Entry(number, at, who, action, model, subject, reason, json.loads(text), previous, digest)
 
 
+def newest(database: Database) -> int:
+    """The number of the newest entry; 0 before there is one."""
+    with database.read() as connection:
+        return connection.execute(sa.select(sa.func.max(ledger.c.number))).scalar() or 0
+
+
 def verify(database: Database) -> int:
     """The number of entries, when the chain is whole; raises LedgerError naming the first entry that does not fit."""
     previous, count = _FIRST, 0
