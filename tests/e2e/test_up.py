@@ -102,6 +102,31 @@ def test_a_supervisor_that_is_killed_takes_its_children_with_it(root):
         until(lambda: champion(root) == 1, what="nothing was released")
 
 
+def test_while_one_model_trains_the_others_are_tended(root):
+    slow = root / "models/ahead"
+    shutil.copytree(root / "models/loans", slow)
+    spec = slow / "modelway.yaml"
+    spec.write_text(spec.read_text().replace("model: loans", "model: ahead"))
+    assert modelway("run", "ahead", cwd=root, env={"MODELWAY_KILL_AT": "step.after-ingest"}).code == -9
+    wait = slow / "wait"
+    wait.touch()
+    code = slow / "model.py"
+    held = "    import pathlib, time\n    while pathlib.Path(__file__).with_name('wait').exists():\n        time.sleep(0.02)\n"
+    code.write_text(code.read_text().replace("def build(params):\n", "def build(params):\n" + held))
+    assert held in code.read_text()
+
+    def state() -> object:
+        return records(root, "status")["models"]["ahead"]["run"]["state"]
+
+    with up(root):
+        until(lambda: state() == "running", what="the run that was left is not gone on with")
+        until(lambda: champion(root) == 1, what="the other model was not tended")
+        assert state() == "running"
+        wait.unlink()
+        until(lambda: state() == "done", what=lambda: f"the run ended {state()}")
+    assert processes(root) == ()
+
+
 def test_predictions_reach_the_lake_and_the_second_version_goes_through_shadow(root):
     with up(root):
         until(lambda: champion(root) == 1, what="nothing was released")

@@ -47,12 +47,16 @@ class Child:
         self.start()
         return True
 
+    def ask_to_stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+
     def stop(self, patience: float) -> None:
         """Ask it to end, wait, then make it end."""
         if self.process is None:
             return
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+            self.ask_to_stop()
             try:
                 self.process.wait(patience)
             except subprocess.TimeoutExpired:

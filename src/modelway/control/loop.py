@@ -1,6 +1,7 @@
 """The control loop: reads what is desired and what is, and takes the next safe step; any kill leaves a state to go on from.
 
-`python -m modelway.control.loop ROOT` runs it until SIGTERM. Several loops may run: each model's tick holds a lease.
+`python -m modelway.control.loop ROOT` runs it until SIGTERM. Several loops run side by side (`control_loops`): each
+model's tick holds a lease, so that while one trains, the others tend the other models.
 """
 
 import logging
@@ -53,8 +54,18 @@ def _follow_time(workspace: Workspace, stopping: threading.Event) -> None:
 
 
 def _follow_replay(workspace: Workspace, stopping: threading.Event) -> None:
-    """Look when the replay asks for it, and say in the heartbeat which look is done."""
-    holder, done = holder_name(), ""
+    """Look when the replay asks for it, and say in the heartbeat which look is done; one loop does, others stand by."""
+    holder = holder_name()
+    with hold(workspace, "replay", holder) as lease:
+        if lease is None:
+            log.info("another control loop follows the replay")
+            stopping.wait()
+            return
+        _look_when_asked(workspace, stopping, holder)
+
+
+def _look_when_asked(workspace: Workspace, stopping: threading.Event, holder: str) -> None:
+    done = ""
     workspace.places.heartbeat.touch()
     while not stopping.is_set():
         if (asked := asked_look(workspace.database)) != done:

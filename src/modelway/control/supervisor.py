@@ -1,4 +1,4 @@
-"""`modelway up`: the server and the control loop under one supervisor that starts them, revives them and stops them."""
+"""`modelway up`: the server and the control loops under one supervisor that starts them, revives them and stops them."""
 
 import fcntl
 import json
@@ -25,18 +25,22 @@ def up(places: Places, announce: Callable[[str], None], *, ready_within: float =
     stopping = threading.Event()
     with _locked(places.up_lock), _signals(stopping):
         demand_port(places)
-        children = [
-            Child("server", "modelway.control.serve", places.root, places.logs / "server.log"),
-            Child("control loop", "modelway.control.loop", places.root, places.logs / "control.log"),
+        server = Child("server", "modelway.control.serve", places.root, places.logs / "server.log")
+        loops = [
+            Child("control loop", "modelway.control.loop", places.root, places.logs / "control.log")
+            for _ in range(load_stack(places.stack).control_loops)
         ]
+        first, children = [server, loops[0]], [server, *loops]
         places.server.unlink(missing_ok=True)
         places.heartbeat.unlink(missing_ok=True)
         try:
-            for child in children:
+            for child in first:
                 child.start()
-            _wait_ready(places, children, stopping, ready_within)
+            _wait_ready(places, first, stopping, ready_within)
             if not stopping.is_set():
                 announce(_address(places))
+                for child in loops[1:]:
+                    child.start()
             heard = Heard(places.logs / "control.log")
             while not stopping.wait(0.2):
                 for alert in heard.alerts():
@@ -45,7 +49,10 @@ def up(places: Places, announce: Callable[[str], None], *, ready_within: float =
                     if child.revive():
                         announce(f"{child.name} had ended and was started again (see {child.log})")
         finally:
-            for child in children:
+            server.stop(PATIENCE)
+            for child in loops:
+                child.ask_to_stop()
+            for child in loops:
                 child.stop(PATIENCE)
             places.server.unlink(missing_ok=True)
 

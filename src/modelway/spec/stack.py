@@ -32,5 +32,7 @@ class Stack(Part):
     """Where the server listens."""
     tick_seconds: float = Field(default=1.0, gt=0)
     """How often the control loop looks."""
+    control_loops: int = Field(default=2, ge=1, le=16)
+    """How many control loops `modelway up` runs: while one of them trains a model, the others tend the other models."""
     lease_seconds: float = Field(default=30.0, gt=0)
     """How long a control loop's lease on a step lasts without renewal."""
