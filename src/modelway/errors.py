@@ -18,12 +18,13 @@
     │  ├─ LeaseLostError             another process took the step over
     │  ├─ RefusedError               a version that failed a gate cannot be released
     │  └─ LedgerError                the ledger's hash chain is broken
-    └─ EngineError               8   something outside failed; `transient` says whether to try again
-       ├─ EventLogError
-       ├─ LakeError
-       ├─ TrackingError
-       ├─ ServerError
-       └─ DiskFullError
+    ├─ EngineError               8   something outside failed; `transient` says whether to try again
+    │  ├─ EventLogError
+    │  ├─ LakeError
+    │  ├─ TrackingError
+    │  ├─ ServerError
+    │  └─ DiskFullError
+    └─ UnforeseenError          70   a mistake of ours
 
 A message has two parts: the problem, with the place, and the fix, which a user can carry out.
 """
@@ -127,3 +128,13 @@ class ServerError(EngineError): ...
 
 
 class DiskFullError(EngineError): ...
+
+
+class UnforeseenError(ModelwayError):
+    """Any other exception, where work must go on: one model's trouble is not another's."""
+
+    exit_code = 70
+
+    def __init__(self, error: Exception) -> None:
+        told = next(iter(str(error).splitlines()), "")
+        super().__init__(f"failed unexpectedly: {type(error).__name__}: {told}"[:300], "send us the log of the control loop")

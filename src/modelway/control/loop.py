@@ -13,7 +13,7 @@ from pathlib import Path
 from modelway import lifecycle
 from modelway.control.children import end_with_parent
 from modelway.control.rest import Rest, signs_of
-from modelway.errors import LeaseLostError, ModelwayError
+from modelway.errors import LeaseLostError, ModelwayError, UnforeseenError
 from modelway.flow.holding import hold, holder_name
 from modelway.state.replay_clock import asked_look, replay_time
 from modelway.workspace import Workspace, open_workspace
@@ -39,6 +39,9 @@ def tick(workspace: Workspace, holder: str, rest: Rest | None = None) -> None:
         except ModelwayError as error:
             log.error("%s: %s", model, error.problem)
             lifecycle.trouble(workspace, model, error)
+        except Exception as error:  # whatever it is, the other models are tended
+            log.exception("%s", model)
+            lifecycle.trouble(workspace, model, UnforeseenError(error))
 
 
 def _follow_time(workspace: Workspace, stopping: threading.Event) -> None:

@@ -26,7 +26,8 @@ def remember(found: dict[str, list[float]], model: Any, columns: Block) -> None:
             continue
         values = _turning_points(_spread(np.concatenate(parts)))
         raw = values * origin.scale + origin.shift
-        found.setdefault(origin.column, []).extend(raw[np.isfinite(raw)].tolist())
+        if len(finite := raw[np.isfinite(raw)]):  # none where trees only ask whether a value is missing
+            found.setdefault(origin.column, []).extend(finite.tolist())
 
 
 def _of(model: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -18,6 +18,10 @@ FOREIGN = (RuntimeError, TypeError, ValueError, NotImplementedError, AttributeEr
 """What the converter raises when it cannot: it has no error class of its own."""
 
 
+NEIGHBOURS = ("KNeighbors", "RadiusNeighbors", "KNNImputer", "LocalOutlierFactor")
+"""Of rows that lie nearly equally far the converter finds other ones: wrong on ordinary rows which no gate meets."""
+
+
 def transformed(graph: GraphBuilder, step: Any, columns: Block) -> Block:
     """The columns that leave a transformer which we do not write ourselves."""
     model, tensor = _converted(graph, step, columns)
@@ -35,6 +39,11 @@ def scored(graph: GraphBuilder, model: Any, columns: Block) -> str:
 
 
 def _converted(graph: GraphBuilder, step: Any, columns: Block) -> tuple[Any, str]:
+    if type(step).__name__.startswith(NEIGHBOURS):
+        raise ExportError(
+            "the stock converter finds other neighbours where distances are nearly equal",
+            "use a model of docs/explanation/exact-export.md, such as HistGradientBoosting",
+        )
     kinds = {slot.kind for slot in columns}
     if len(kinds) > 1:
         raise ExportError("numbers and words reach it together", "use a ColumnTransformer to part them")

@@ -8,6 +8,7 @@ from modelway.control import loop, rest
 from modelway.control.rest import Rest
 from modelway.errors import EngineError
 from modelway.events.log import NewEvent
+from modelway.monitoring import alerts
 from modelway.state import freezes
 from modelway.workspace import create_workspace
 
@@ -88,3 +89,21 @@ def test_after_trouble_there_is_no_rest(world, monkeypatch):
     loop.tick(world[0], "me", resting)
     loop.tick(world[0], "me", resting)
     assert troubled == ["cards", "loans"] * 2
+
+
+def test_whatever_goes_wrong_with_one_model_the_others_are_tended(world, monkeypatch):
+    workspace, _ = world
+    tended = []
+
+    def tend(workspace, model, lease):
+        tended.append(model)
+        if model == "cards":
+            raise ValueError("high <= 0")
+
+    monkeypatch.setattr(loop.lifecycle, "tend", tend)
+    loop.tick(workspace, "me")
+    assert tended == ["cards", "loans"]
+    assert [a.text for a in alerts.open_alerts(workspace.database, "cards")] == [
+        "failed unexpectedly: ValueError: high <= 0\n  fix: send us the log of the control loop"
+    ]
+    assert alerts.open_alerts(workspace.database, "loans") == ()

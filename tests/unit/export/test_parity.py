@@ -9,8 +9,9 @@ from onnx import numpy_helper
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
-from sklearn.impute import SimpleImputer
+from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
@@ -135,3 +136,24 @@ def test_a_decision_that_differs_is_refused_even_within_the_tolerance():
             graph.SerializeToString(), model, COLUMNS, "binary", HELD,
             exactness="double", seed=0, threshold=value - 1e-11, hints=made.hints,
         )  # fmt: skip
+
+
+def test_a_number_that_trees_only_ask_for_being_there_has_no_splits():
+    late = np.where(np.random.default_rng(0).random(600) < np.where(Y == 1, 0.5, 0.1), 1.0, np.nan)
+    table = TABLE.assign(late=late)
+    model = HistGradientBoostingClassifier(max_iter=20).fit(table, Y)
+    columns = (*COLUMNS, Column("late", "number"))
+    made = export_estimator(model, columns, "binary")
+    assert "late" not in made.hints.splits
+    proof = check_parity(made.onnx, model, columns, "binary", table, exactness="double", seed=0, hints=made.hints)
+    assert proof.parity.worst <= proof.parity.tolerance
+
+
+@pytest.mark.parametrize(
+    "model", [scaled(KNeighborsClassifier()), make_pipeline(KNNImputer(), LogisticRegression())], ids=["knn", "imputer"]
+)
+def test_neighbours_are_refused(model):
+    """Three of 20,000 ordinary rows differed by up to 0.2 where the gate's rows did not."""
+    with pytest.raises(ExportError, match="neighbours") as refused:
+        export_estimator(fitted(model), COLUMNS, "binary")
+    assert "HistGradientBoosting" in refused.value.fix
