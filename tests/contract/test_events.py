@@ -77,6 +77,27 @@ def test_damage_before_the_last_write_is_said_and_nothing_is_cut_off(tmp_path):
     assert segment.read_bytes() == bytes(data)
 
 
+def test_a_reader_and_a_producer_that_live_on_meet_the_damage(tmp_path):
+    """It happened behind what both had seen; the producer appends, and the reader must not stand still in silence."""
+    log, reader = opened(tmp_path, 1_000_000), opened(tmp_path, 1_000_000)
+    for n in range(10):
+        log.append("loans", numbered(10, 10 * n))
+    assert len(reader.read("loans", {0: 0}, 5)) == 5
+    segment = next((tmp_path / "loans").glob("*.log"))
+    with segment.open("r+b") as file:
+        file.seek(segment.stat().st_size // 2)
+        byte = file.read(1)
+        file.seek(-1, 1)
+        file.write(bytes([byte[0] ^ 1]))
+    log.append("loans", numbered(10, 100))
+    before = reader.read("loans", {0: 5})
+    assert [event.value for event in before] == [e.value for e in numbered(len(before), 5)]
+    with pytest.raises(EventLogError, match="damaged at byte"):
+        reader.read("loans", {0: 5 + len(before)})
+    with pytest.raises(EventLogError, match="damaged at byte"):
+        opened(tmp_path, 1_000_000).ends("loans")
+
+
 def test_a_damaged_segment_in_the_middle_is_an_error_not_a_gap(log, tmp_path):
     for n in range(40):
         log.append("loans", numbered(10, 10 * n))

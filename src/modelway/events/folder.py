@@ -74,6 +74,7 @@ class FolderEventLog(EventLog):
         self._tails: dict[str, Tail] = {}
         self._locks: dict[str, int] = {}
         self._marks: dict[Path, tuple[list[int], list[int]]] = {}
+        self._torn: dict[Path, int] = {}
         self._mutex = threading.RLock()
 
     def append(self, topic: str, events: Sequence[NewEvent], *, durable: bool = True) -> int:
@@ -113,12 +114,12 @@ class FolderEventLog(EventLog):
                 found += self._read_segment(topic, segments[index][1], position + len(found), limit - len(found), last)
                 if len(found) >= limit:
                     return found
-            return found or _nothing(topic, position, self._end(segments))
+            return found or _nothing(topic, position, self._end(topic, segments))
 
     def ends(self, topic: str) -> dict[int, int]:
         with _mapped(topic):
             segments = self._segments(topic)
-            return {0: self._end(segments)} if segments else {}
+            return {0: self._end(topic, segments)} if segments else {}
 
     def topics(self) -> list[str]:
         if not self._root.is_dir():
@@ -137,6 +138,15 @@ class FolderEventLog(EventLog):
                 except OSError:
                     tail.dirty = True
                     raise
+                finally:
+                    os.close(file)
+
+    def settle(self, topic: str) -> None:
+        with _mapped(topic):
+            for _, path in self._segments(topic)[-1:]:  # older ones were synced when they were closed
+                file = os.open(path, os.O_RDWR)
+                try:
+                    os.fsync(file)
                 finally:
                     os.close(file)
 
@@ -250,10 +260,11 @@ class FolderEventLog(EventLog):
             raise _damaged(path, end)
         return found
 
-    def _demand_sound(self, path: Path) -> None:
-        """Raise EventLogError when the newest segment is damaged; a torn last write is no damage."""
-        size, end, following = path.stat().st_size, 0, int(path.stem)
-        for frame in _frames(path, 0, size):
+    def _demand_sound(self, path: Path, end: int = 0, following: int | None = None) -> None:
+        """Raise EventLogError when the newest segment is damaged from byte `end` on; a torn last write is no damage."""
+        size = path.stat().st_size
+        following = int(path.stem) if following is None else following
+        for frame in _frames(path, end, size):
             end, following = frame.end, frame.first + frame.count
         if end < size:
             with path.open("rb") as file:
@@ -261,11 +272,18 @@ class FolderEventLog(EventLog):
                 if frame_within(file.read(), following):
                     raise _damaged(path, end)
 
-    def _end(self, segments: list[tuple[int, Path]]) -> int:
+    def _end(self, topic: str, segments: list[tuple[int, Path]]) -> int:
+        """The next offset. What lies behind the last whole frame is a write under way, a torn one, or damage: then an error."""
         first, path = segments[-1]
-        for frame in self._walk(path, path.stat().st_size, _AT_THE_END):
+        size = path.stat().st_size
+        for frame in self._walk(path, size, _AT_THE_END):
             first = frame.first + frame.count
-        return max(first, self._marks[path][0][-1])
+        known, end = self._marks[path][0][-1], self._marks[path][1][-1]
+        if end < size and self._torn.get(path) != size:
+            with self._mutex, self._locked(topic):  # nobody is writing now
+                self._demand_sound(path, end, known)
+            self._torn[path] = size
+        return max(first, known)
 
     def _walk(self, path: Path, size: int, position: int) -> Iterator[Frame]:
         """The frames of a segment from the last known place at or before `position` on; what is walked over is remembered.
@@ -334,8 +352,8 @@ def _events(topic: str, path: Path, frame: Frame, position: int, limit: int) -> 
 def _nothing(topic: str, position: int, end: int) -> list[Event]:
     if position > end:
         raise EventLogError(
-            f"event log {topic}: offset {position} lies beyond the end ({end})",
-            "the log was replaced by an older copy: restore the newer one, or start the reader again",
+            f"event log {topic}: offset {position} lies beyond the end ({end}): what was read before is no longer there whole",
+            "its newest file was damaged, cut or replaced by an older copy: restore it from a backup",
         )
     return []
 

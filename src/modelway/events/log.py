@@ -62,7 +62,11 @@ class EventLog(ABC):
 
     @abstractmethod
     def flush(self) -> None:
-        """Make all that was appended without `durable` survive a power cut."""
+        """Make all that was appended here without `durable` survive a power cut."""
+
+    @abstractmethod
+    def settle(self, topic: str) -> None:
+        """Make all that anybody appended to the topic until now survive a power cut: before a position in it is committed."""
 
     @abstractmethod
     def ping(self) -> None:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from modelway.errors import ContractError, UnreadableFileError
 from modelway.flow.sources import labels_of, labels_topic, predictions_of, source_of
 from modelway.ingest import quarantine
-from modelway.ingest.batch import Source, ingest_batch
+from modelway.ingest.batch import APP, Source, ingest_batch
 from modelway.records import Ingested
 from modelway.spec.model import Files, Spec
 from modelway.state.schema import settings
@@ -120,10 +120,14 @@ def project_file(path: Path, root: Path) -> str:
 
 
 def _passes(workspace: Workspace, source: Source, tell: Tell) -> Iterator[Ingested]:
-    end = sum(workspace.log.ends(source.topic).values())
+    """Up to where the log ends now: under steady traffic there is always something newer, and the other steps have their turn."""
+    ends = workspace.log.ends(source.topic)
     while (done := ingest_batch(workspace.log, workspace.lake, source, _BATCH_EVENTS)) is not None:
         yield done
-        tell(f"ingesting {source.topic}", min(1.0, done.next_offset / max(1, end)))
+        tell(f"ingesting {source.topic}", min(1.0, done.next_offset / max([1, *ends.values()])))
+        here = workspace.lake.positions(source.topic, APP)
+        if all(here.get(partition, 0) >= end for partition, end in ends.items()):
+            return
 
 
 def _summed(passes: list[Ingested]) -> Ingested:

@@ -16,7 +16,7 @@ from modelway import faults
 from modelway.events.log import ARROW, Event, EventLog
 from modelway.ingest.decode import PLACE, Decoded, decode
 from modelway.ingest.identity import contents, keys, moments
-from modelway.lake.tables import Lake
+from modelway.lake.tables import Lake, absent
 from modelway.records import Ingested, TableVersion
 
 APP = "ingest"
@@ -59,16 +59,18 @@ class Source:
 def ingest_batch(log: EventLog, lake: Lake, source: Source, limit: int = 50_000) -> Ingested | None:
     """Bring in up to `limit` events; None when there is nothing new."""
     while True:
+        seen, beside = (lake.version(name) or absent(name) for name in (source.topic, source.quarantine))
         positions = lake.positions(source.topic, APP)
         events = _unread(log, lake, source, positions, limit)
         if not events:
             return None
+        log.settle(source.topic)  # a position on disk must not stand for events that a power cut can take
         upto = {event.partition: event.offset + 1 for event in events}
         decoded = source.decode(events)
         made = split(decoded, source)
-        if not _quarantine(lake, source, made.refused, positions, upto):
+        if not _quarantine(lake, source, made.refused, upto, beside):
             continue
-        done = commit(lake, source, made.accepted, upto)
+        done = commit(lake, source, made.accepted, upto, seen)
         if done is not None:
             table, fresh, doubles, corrections = done
             return Ingested(
@@ -113,10 +115,9 @@ def split(decoded: Decoded, source: Source) -> Split:
 
 
 def commit(
-    lake: Lake, source: Source, rows: pl.DataFrame, upto: Mapping[int, int]
+    lake: Lake, source: Source, rows: pl.DataFrame, upto: Mapping[int, int], seen: TableVersion
 ) -> tuple[TableVersion, int, int, int] | None:
-    """Append what the table does not know yet; None when another ingester was first."""
-    seen = lake.version(source.topic)
+    """Append what the table does not know yet; None when it is no longer as it was `seen` before the position was read."""
     fresh, doubles, corrections = new_rows(lake, source, rows)
     faults.point("ingest.before-commit")
     table = lake.append(source.topic, fresh, app=APP, upto=upto, seen=seen)
@@ -170,24 +171,23 @@ def _unread(log: EventLog, lake: Lake, source: Source, positions: Mapping[int, i
 
 
 def _quarantine(
-    lake: Lake, source: Source, refused: pl.DataFrame, positions: Mapping[int, int], upto: Mapping[int, int]
+    lake: Lake, source: Source, refused: pl.DataFrame, upto: Mapping[int, int], seen: TableVersion
 ) -> bool:
-    """Keep the refused rows once; False when another ingester moved on in between."""
+    """Keep the refused rows once; False when another ingester moved on since the quarantine was `seen`."""
     if refused.height == 0:
         return True
     ahead = lake.positions(source.quarantine, APP)
     if all(ahead.get(partition, 0) >= offset for partition, offset in upto.items()):
-        return _complete(lake, source, refused, positions)
+        return _complete(lake, source, refused)
     faults.point("ingest.before-quarantine")
-    done = lake.append(source.quarantine, refused, app=APP, upto=upto)
+    done = lake.append(source.quarantine, refused, app=APP, upto=upto, seen=seen)
     faults.point("ingest.after-quarantine")
     return done is not None
 
 
-def _complete(lake: Lake, source: Source, refused: pl.DataFrame, positions: Mapping[int, int]) -> bool:
+def _complete(lake: Lake, source: Source, refused: pl.DataFrame) -> bool:
     """After a torn pass: the contract may have changed since, so rows that are refused only now are added."""
     there: Any = lake.version(source.quarantine)
     known = lake.read(there, list(SPOT))
     missing = refused.join(known, on=list(SPOT), how="anti")
-    del positions
     return missing.height == 0 or lake.append(source.quarantine, missing, seen=there) is not None

@@ -14,6 +14,11 @@ import polars as pl
 from modelway.records import TableVersion
 
 
+def absent(table: str) -> TableVersion:
+    """What is seen of a table that does not exist yet."""
+    return TableVersion(table, -1)
+
+
 class Lake(ABC):
     """Named tables whose every commit is a version that can be read again."""
 
@@ -30,7 +35,8 @@ class Lake(ABC):
         """Append rows in one commit that also records, for application `app`, the next offset by partition.
 
         Returns None, having written nothing, when some of these offsets were committed before (or by a racing
-        process): the caller re-reads its positions. With `seen`, also None when the table is no longer at that version.
+        process): the caller re-reads its positions. With `seen`, also None when the table is no longer at that version
+        (`absent(table)`: when it is there by now).
         New columns are added to the table (old rows: null); a column whose type changes raises LakeError with both types.
         """
 

@@ -74,4 +74,6 @@ class EventLogChecks:
     def test_ping_and_flush_return(self, log: EventLog) -> None:
         log.append("loans", numbered(1), durable=False)
         log.flush()
+        log.settle("loans")
+        log.settle("nothing")
         log.ping()

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -32,9 +33,9 @@ def filled(root: Path) -> None:
     log.close()
 
 
-def ingest_all(root: Path) -> None:
+def ingest_all(root: Path, limit: int = BATCH) -> None:
     log, lake = FolderEventLog(root / "events", WallClock()), DeltaLake(root / "lake")
-    while ingest_batch(log, lake, SOURCE, BATCH):
+    while ingest_batch(log, lake, SOURCE, limit):
         pass
 
 
@@ -108,11 +109,28 @@ def test_several_ingesters_at_once(tmp_path):
     for number in range(8):
         root = tmp_path / str(number)
         filled(root)
-        racers = [start_apart(ingest_all, root) for _ in range(3)]
+        racers = [start_apart(ingest_all, root, limit) for limit in (5, BATCH, 30)]
         for racer in racers:
             racer.join(120)
         assert [racer.exitcode for racer in racers] == [0, 0, 0]
         demand_whole(root)
+
+
+@pytest.mark.parametrize("overtaken", [1, 2, 3])
+def test_one_that_is_overtaken_in_smaller_steps_looks_again(tmp_path, overtaken):
+    """The other's position lies within what this one has read: both tables are there, or neither is yet."""
+    filled(tmp_path)
+    log, lake, passes = FolderEventLog(tmp_path / "events", WallClock()), DeltaLake(tmp_path / "lake"), []
+
+    def check(rows: pl.DataFrame):
+        passes.append(rows.height)
+        if len(passes) <= overtaken:
+            ingest_batch(log, DeltaLake(tmp_path / "lake"), SOURCE, 5)
+        return check_table(rows, CONTRACT, "id")
+
+    while ingest_batch(log, lake, replace(SOURCE, check=check), BATCH):
+        pass
+    demand_whole(tmp_path)
 
 
 def test_a_row_sent_again_later_is_one_row_and_other_content_is_a_correction(tmp_path):
