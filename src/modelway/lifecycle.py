@@ -16,7 +16,7 @@ from modelway.errors import EngineError, ModelwayError, UnforeseenError
 from modelway.flow import feeding, making, opening, releasing, runs
 from modelway.flow.feeding import ingest, quarantined, replay_quarantine, send_files, send_labels
 from modelway.flow.holding import hold, holder_name, insist
-from modelway.flow.pins import maintain, maintain_daily
+from modelway.flow.pins import maintain, maintain_when_due
 from modelway.flow.releasing import approve, mirror, release, roll_out, rollback
 from modelway.flow.reporting import explain_margins, run_report
 from modelway.flow.retraining import retrain
@@ -35,7 +35,7 @@ __all__ = [
     "explain_margins",
     "ingest",
     "maintain",
-    "maintain_daily",
+    "maintain_when_due",
     "mirror",
     "one_step",
     "open_run",

@@ -50,9 +50,9 @@ def _follow_time(workspace: Workspace, stopping: threading.Event) -> None:
         workspace.places.heartbeat.touch()
         tick(workspace, holder, rest)
         try:
-            lifecycle.maintain_daily(workspace, workspace.clock.now())
+            lifecycle.maintain_when_due(workspace, workspace.clock.now())
         except ModelwayError as error:
-            log.warning("maintenance: %s; it is tried again tomorrow", error.problem)
+            log.warning("maintenance: %s; it is tried again", error.problem)
         stopping.wait(workspace.stack.tick_seconds)
 
 

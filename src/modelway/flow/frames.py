@@ -35,9 +35,14 @@ def tables_of(workspace: Workspace, spec: Spec) -> tuple[TableVersion, ...]:
 
 
 def known(workspace: Workspace, spec: Spec, sources: Sources) -> Known:
-    """Rows and labels as of `sources`, matured ones as decisions; a row's newest correction is what counts."""
+    """Rows and labels as of `sources`, matured ones as decisions: a row's newest correction, as of when the row first arrived.
+
+    What came between the two was not known when the decision was taken, so no window may show it.
+    """
     rows, told = _rows(workspace, spec, sources), _told(workspace, _named(sources, labels_topic(spec)), sources.as_of)
     events, decisions = _versions(rows, told, spec), newest(_with_labels(rows, _last(told), spec))
+    first = rows.group_by("_key").agg(pl.col("_arrived").min())
+    decisions = decisions.drop("_arrived").join(first, on="_key", how="left", maintain_order="left")
     born = pl.coalesce(pl.col("_at"), pl.col("_arrived"))
     wait = spec.data.labels.matured_after if spec.data.labels else None
     if wait is None:

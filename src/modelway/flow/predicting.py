@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from modelway.contracts.values import as_string
 from modelway.errors import StateError
 from modelway.flow.releasing import no_accepted_version
 from modelway.flow.reporting import server_address
@@ -60,7 +61,7 @@ def predict_rows(workspace: Workspace, model: str, frame: pl.DataFrame, tell: Te
     if rows:
         made = _local(workspace, model, number, rows, tell) if url is None else _asked(url, model, rows, tell)
     columns = _columns(made)
-    key = [frame[spec.data.key]] if spec.data.key and spec.data.key in frame.columns else []
+    key = [_identifier(frame[spec.data.key])] if spec.data.key and spec.data.key in frame.columns else []
     answered = columns["version"].to_list()
     return Answers(
         rows=pl.DataFrame([*key, *columns.get_columns()]),
@@ -138,6 +139,13 @@ def _answered(servable: "Servable", rows: Sequence[dict[str, Any]], workspace: W
     answers = answer_rows(servable, "local", asked, workspace.clock.now())
     outputs = replies.output_names(servable.manifest)
     return replies.parse_answers(replies.format_answers(servable, "local", answers, {}, outputs))
+
+
+def _identifier(given: pl.Series) -> pl.Series:
+    """The key as it is written everywhere: a file may hold whole numbers as doubles, and 6001 is not to come back as 6001.0."""
+    if not given.dtype.is_float():
+        return given
+    return pl.Series(given.name, [as_string(value) for value in given.to_list()], pl.String)
 
 
 def _columns(made: Sequence[dict[str, Any]]) -> pl.DataFrame:

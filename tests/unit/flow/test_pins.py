@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from modelway.errors import ModelwayError
-from modelway.flow.pins import maintain, maintain_daily, pin, pinned
+from modelway.flow.pins import MANY, maintain, maintain_busy, maintain_daily, pin, pinned
 from modelway.testing.lake import lake_rows
 from tests.unit.serving.made import make_workspace
 
@@ -38,3 +38,16 @@ def test_maintenance_is_done_once_a_day(workspace):
     assert maintain_daily(workspace, NOW)
     assert not maintain_daily(workspace, NOW + timedelta(hours=23))
     assert maintain_daily(workspace, NOW + timedelta(hours=25))
+
+
+def test_a_table_that_took_many_commits_is_compacted_in_between(workspace, monkeypatch):
+    monkeypatch.setattr("modelway.flow.pins.MANY", 10)
+    assert MANY > 100
+    for n in range(10):
+        workspace.lake.append("loans", lake_rows(1, n))
+    assert maintain_busy(workspace) == []
+    workspace.lake.append("loans", lake_rows(1, 10))
+    assert maintain_busy(workspace) == ["loans"]
+    assert workspace.lake.maintain("loans")["files_before"] == 1
+    assert maintain_busy(workspace) == []
+    assert workspace.lake.read("loans").height == 11
