@@ -35,7 +35,9 @@ def typed(raw: pl.Series, kind: ColumnType) -> tuple[pl.Series, pl.Series]:
 def _fast(raw: pl.Series, kind: ColumnType) -> tuple[pl.Series, pl.Series] | None:
     dtype = raw.dtype
     if kind == "float" and dtype.is_numeric():
-        return raw.cast(pl.Float64).fill_nan(None), _none(raw)
+        made = raw.cast(pl.Float64).fill_nan(None)
+        beyond = made.is_infinite().fill_null(False)
+        return made.set(beyond, None), beyond
     if kind == "int" and dtype.is_integer():
         made = raw.cast(pl.Int64, strict=False)
         return made, made.is_null() & raw.is_not_null()

@@ -1,9 +1,11 @@
 """How a raw value is read under a column's type: the one law for rows and tables.
 
 Missing is None, NaN, "" and, but for strings, text of blanks. Text that wholly is a number counts as that number: many files
-keep numbers as text. A boolean is no number, and a value that cannot be read is WRONG.
+keep numbers as text. A boolean is no number, nor is infinity, nor what is too large for a double; a value that cannot be read
+is WRONG.
 """
 
+import math
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -28,13 +30,21 @@ def as_float(value: Any) -> Any:
     if isinstance(value, bool):
         return WRONG
     if isinstance(value, int | float):
-        return None if value != value else float(value)
+        return None if value != value else _finite(value)
     if not isinstance(value, str):
         return WRONG
     text = value.strip()
     if not text:
         return None
-    return float(text) if _NUMBER.fullmatch(text) else WRONG
+    return _finite(text) if _NUMBER.fullmatch(text) else WRONG
+
+
+def _finite(number: float | str) -> Any:
+    try:
+        made = float(number)
+    except OverflowError:  # a whole number with more digits than a double has; text becomes infinity instead
+        return WRONG
+    return WRONG if math.isinf(made) else made
 
 
 def as_int(value: Any) -> Any:
@@ -76,7 +86,7 @@ def as_bool(value: Any) -> Any:
 
 def as_datetime(value: Any) -> Any:
     """Aware, in UTC; without a zone it is taken as UTC."""
-    if value is None:
+    if value is None or value != value:
         return None
     if isinstance(value, datetime):
         return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
@@ -117,4 +127,4 @@ def quoted(value: Any) -> str:
     """A raw value in a reason, as text whatever it was (mixed columns are text in tables), cut when it is long."""
     text = as_string(value)
     text = str(value) if text is WRONG else str(text)
-    return repr(text if len(text) <= 80 else text[:79] + "…")
+    return repr(text if len(text) <= 80 else text[:79] + "…").replace("; ", r";\x20")  # reasons are joined by "; "

@@ -48,6 +48,8 @@ class Source:
     check: Check
     key: str | None = None
     event_time: str | None = None
+    content: tuple[str, ...] = ()
+    """The columns that make a row of a known key the same row again; none named: all of them."""
     doubles_within: timedelta = timedelta(days=30)
     decode: Callable[[list[Event]], Decoded] = decode
 
@@ -97,7 +99,7 @@ def split(decoded: Decoded, source: Source) -> Split:
     """Rows that the contract takes, with `_key`, `_content` and `_at`; and those it refuses, raw and with reasons."""
     checked = source.check(decoded.rows)
     rows = checked.accepted
-    content = contents(rows)
+    content = contents(rows.select(source.content) if source.content else rows)
     known = rows.drop([c for c in ("_key", "_content", "_at") if c in rows.columns and c != "_key"])
     known = known.with_columns(keys(known, source.key, content), content, moments(rows, source.event_time))
     reasons = pl.lit(None, pl.String)
@@ -170,9 +172,7 @@ def _unread(log: EventLog, lake: Lake, source: Source, positions: Mapping[int, i
     return [event for event in events if event.offset < torn.get(event.partition, event.offset + 1)]
 
 
-def _quarantine(
-    lake: Lake, source: Source, refused: pl.DataFrame, upto: Mapping[int, int], seen: TableVersion
-) -> bool:
+def _quarantine(lake: Lake, source: Source, refused: pl.DataFrame, upto: Mapping[int, int], seen: TableVersion) -> bool:
     """Keep the refused rows once; False when another ingester moved on since the quarantine was `seen`."""
     if refused.height == 0:
         return True

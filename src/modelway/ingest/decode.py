@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,10 @@ PLACE = {
     "_index": pl.Int64(),
     "_arrived": pl.Datetime("us", "UTC"),
 }
+
+
+_EXACT = 2**53
+"""Up to here a double holds every whole number."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,7 @@ def _series(name: str, values: list[Any]) -> pl.Series:
         return pl.Series(name, values, dtype=pl.Boolean)
     if kinds == {int} and all(value is None or -(2**63) <= value < 2**63 for value in values):
         return pl.Series(name, values, dtype=pl.Int64)
-    if kinds in ({float}, {int, float}):
+    if kinds == {float} or (kinds == {int, float} and not any(isinstance(v, int) and abs(v) >= _EXACT for v in values)):
         return pl.Series(name, values, dtype=pl.Float64, strict=False)
     text = [v if v is None or isinstance(v, str) else _json_text(v) for v in values]
     return pl.Series(name, text, dtype=pl.String)
@@ -115,8 +120,10 @@ def _json_text(value: Any) -> str | None:
     """As JSON writes it, whole numbers without a fraction: 5 and 5.0 are one number."""
     if value != value:
         return None
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
         return str(int(value))
+    if isinstance(value, float) and math.isinf(value):
+        return str(value)  # JSON has no word for it
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 

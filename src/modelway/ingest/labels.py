@@ -27,8 +27,8 @@ Judge = Callable[[str], str]
 
 
 def labels_source(topic: str, judge: Judge = lambda label: "") -> Source:
-    """How labels are ingested: a row without key or label is refused; the same key with another label is a correction."""
-    return Source(topic, lambda rows: check_labels(rows, judge), key="key", event_time="at")
+    """One without key or label is refused; another label of a key is a correction, the same one again a double."""
+    return Source(topic, lambda rows: check_labels(rows, judge), key="key", event_time="at", content=("key", "label"))
 
 
 def check_labels(rows: pl.DataFrame, judge: Judge = lambda label: "") -> CheckedLabels:

@@ -10,16 +10,30 @@ from modelway.ingest.decode import PLACE, Decoded, rows_frame
 from modelway.lake.tables import Lake
 from modelway.records import Ingested, TableVersion
 
+_AGE = ("_arrived", "_offset", "_index")
+
 
 def waiting(lake: Lake, source: Source) -> pl.DataFrame:
-    """Refused rows that did not enter the table since, in the order of the log."""
+    """Refused rows that did not enter the table since, and for whose key nothing later did, in the order of the log."""
     if lake.version(source.quarantine) is None:
         return pl.DataFrame()
     refused = lake.read(source.quarantine)
     if lake.version(source.topic) is not None:
-        there = lake.read(source.topic, list(SPOT))
+        there = lake.read(source.topic, [*SPOT, "_key", "_arrived"])
         refused = refused.join(there, on=list(SPOT), how="anti")
+        newest = there.sort(_AGE).unique("_key", keep="last").select("_key", pl.col(_AGE).name.suffix("_there"))
+        beside = refused.join(newest, on="_key", how="left", maintain_order="left")
+        refused = beside.filter(~_later_there().fill_null(False)).select(refused.columns)
     return refused.sort(SPOT)
+
+
+def _later_there() -> pl.Expr:
+    """Whether the key's newest row in the table came after this one."""
+    later = pl.lit(False)
+    for name in reversed(_AGE):
+        there = pl.col(f"{name}_there")
+        later = (there > pl.col(name)) | ((there == pl.col(name)) & later)
+    return later
 
 
 def listed(lake: Lake, source: Source) -> list[dict[str, object]]:

@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -63,6 +64,15 @@ def test_the_same_verdicts_reasons_and_values(data, contract):
         if not reasons:
             typed = accepted[index]
             assert {name: typed[name] for name in contract.rules} == values, (row, contract)
+
+
+@pytest.mark.parametrize("raw", ["1e400", "-1e999", "inf", float("inf"), float("-inf"), 10**400])
+def test_what_no_double_holds_is_no_number_in_rows_and_tables(raw):
+    assert READ["float"](raw) is WRONG
+    assert READ["int"](raw) is WRONG
+    if not isinstance(raw, int):
+        values, wrong = typed(pl.Series("a", [raw, None]), "float")
+        assert (values.to_list(), wrong.to_list()) == ([None, None], [True, False])
 
 
 @given(contract=CONTRACTS)

@@ -88,3 +88,10 @@ def test_an_empty_batch_has_the_types_of_the_contract():
 def test_a_rule_that_cannot_be_is_a_spec_error(rule, words):
     with pytest.raises(SpecError, match=words):
         compiled("x", rule)
+
+
+def test_reasons_are_told_apart_whatever_stands_in_a_value():
+    rule = Rule.model_validate({"type": "string", "in": ["x"]})
+    found = check_table(pl.DataFrame({"s": ["a; b"], "t": ["c; d"]}), Contract({"s": rule, "t": rule}), None)
+    reasons = found.quarantined["_reasons"][0].split("; ")
+    assert reasons == [r"s: 'a;\x20b' is none of 'x'", r"t: 'c;\x20d' is none of 'x'"]

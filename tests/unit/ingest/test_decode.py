@@ -51,6 +51,7 @@ def test_arrow_and_json_may_be_mixed_in_one_topic():
 
 def test_a_whole_number_beyond_64_bits_is_not_cut():
     assert rows_frame([{"a": 2**70}])["a"].to_list() == [str(2**70)]
+    assert rows_frame([{"a": 2**53}, {"a": 0.0}, {"a": 1.5}])["a"].to_list() == [str(2**53), "0", "1.5"]
 
 
 @settings(max_examples=60, deadline=None)

@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -13,6 +14,7 @@ from modelway.contracts.contract import Contract
 from modelway.contracts.table import check_table
 from modelway.events.folder import FolderEventLog
 from modelway.events.log import NewEvent
+from modelway.ingest import quarantine
 from modelway.ingest.batch import APP, Source, ingest_batch
 from modelway.lake.delta import DeltaLake
 from modelway.spec.model import Rule
@@ -147,3 +149,19 @@ def test_a_row_sent_again_later_is_one_row_and_other_content_is_a_correction(tmp
     rows = lake.read("loans").sort("_arrived")
     assert rows.filter(pl.col("_key") == "b")["x"].to_list() == [2.0, 5.0]
     assert rows["_arrived"].is_sorted()
+
+
+def test_a_refused_row_does_not_come_back_over_its_correction(tmp_path):
+    """The source has sent it again, corrected; then the rule is mended and what is refused is checked again."""
+    log, lake = FolderEventLog(tmp_path / "events", WallClock()), DeltaLake(tmp_path / "lake")
+    for row in (b'{"id": "a", "x": -1}', b'{"id": "a", "x": 8}', b'{"id": "b", "x": -2}', b'{"id": "b", "x": -2}'):
+        log.append("loans", [NewEvent("k", row)])
+    ingest_batch(log, lake, SOURCE)
+    assert [line["key"] for line in quarantine.listed(lake, SOURCE)] == ["b", "b"]
+    mended = Contract({"id": Rule(type="string", nulls=0), "x": Rule(type="float")})
+    taken = replace(SOURCE, check=lambda rows: check_table(rows, mended, "id"))
+    done = quarantine.replay(lake, taken, datetime.now(UTC))
+    assert (done.accepted, done.doubles) == (1, 1)
+    assert sorted(lake.read("loans").select("_key", "x").iter_rows()) == [("a", 8.0), ("b", -2.0)]
+    assert quarantine.listed(lake, taken) == []
+    assert quarantine.replay(lake, taken, datetime.now(UTC)) is None
