@@ -16,10 +16,11 @@ from modelway import faults
 from modelway.errors import LedgerError
 from modelway.records import Entry
 from modelway.state.database import Database
-from modelway.state.schema import ledger
+from modelway.state.schema import champions, ledger, settings
 
 ALL = "*"
 _FIRST = ""
+_HEAD = "ledger.head"
 
 
 def write(
@@ -56,6 +57,7 @@ def write(
     digest = _digest(values)
     faults.point("ledger.before-write")
     connection.execute(ledger.insert().values(**values, digest=digest))
+    _keep_head(connection, number, digest)
     faults.point("ledger.after-write")
     return Entry(number, at, who, action, model, subject, reason, json.loads(text), previous, digest)
 
@@ -67,7 +69,10 @@ def newest(database: Database) -> int:
 
 
 def verify(database: Database) -> int:
-    """The number of entries, when the chain is whole; raises LedgerError naming the first entry that does not fit."""
+    """The number of entries, when the chain is whole; raises LedgerError naming the first entry that does not fit.
+
+    Whole is also to its end, which is kept beside it, and what it says of champions must be what stands.
+    """
     previous, count = _FIRST, 0
     with database.read() as connection:
         for row in connection.execute(sa.select(ledger).order_by(ledger.c.number)):
@@ -79,7 +84,32 @@ def verify(database: Database) -> int:
                     f"ledger entry {count} ({row.action} {row.subject}) was changed after it was written", _FIX
                 )
             previous = row.digest
+        head = connection.execute(sa.select(settings.c.value).where(settings.c.name == _HEAD)).scalar()
+        if (head or "0 ") != f"{count} {previous}":
+            end = (head or "0 ").partition(" ")[0]
+            raise LedgerError(f"the ledger ends at entry {count}, but entry {end} was the last written", _FIX)
+        _demand_champions(connection)
     return count
+
+
+def _demand_champions(connection: Connection) -> None:
+    said: dict[str, int] = {}
+    told = sa.select(ledger.c.model, ledger.c.data).where(ledger.c.action == "champion").order_by(ledger.c.number)
+    for model, data in connection.execute(told):
+        said[model] = json.loads(data)["version"]
+    for row in connection.execute(sa.select(champions)):
+        if said.get(row.model) != row.version:
+            raise LedgerError(
+                f"{row.model}@{row.version} stands as champion, and the ledger says @{said.get(row.model, 'none')}", _FIX
+            )
+
+
+def _keep_head(connection: Connection, number: int, digest: str) -> None:
+    """Where the chain ends: what is cut off at its end leaves no gap."""
+    value = f"{number} {digest}"
+    moved = connection.execute(settings.update().where(settings.c.name == _HEAD).values(value=value))
+    if not moved.rowcount:
+        connection.execute(settings.insert().values(name=_HEAD, value=value))
 
 
 _FIX = "stop, keep a copy of the control database, and restore the newest backup whose ledger verifies"

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from modelway.errors import LedgerError
-from modelway.state import champions, freezes, ledger
+from modelway.state import champions, freezes, ledger, schema
 from modelway.state.schema import ledger as table
 
 AT = datetime(2024, 1, 1, tzinfo=UTC)
@@ -111,3 +111,24 @@ def test_a_freeze_names_who_and_why_and_freezing_twice_is_freezing_once(database
     assert freezes.thaw(database, "loans", "bob", "over", AT)
     assert not freezes.thaw(database, "loans", "bob", "over", AT)
     assert [e.action for e in ledger.history(database, "loans")] == ["freeze", "thaw"]
+
+
+@pytest.mark.parametrize("kept", [0, 2])
+def test_entries_cut_off_at_the_end_are_found(database, kept):
+    for n in range(4):
+        wrote(database, n)
+    with database.write() as connection:
+        connection.execute(sa.delete(table).where(table.c.number > kept))
+    with pytest.raises(LedgerError, match=f"ends at entry {kept}, but entry 4 was the last"):
+        ledger.verify(database)
+
+
+def test_a_champion_that_the_ledger_does_not_know_is_found(database):
+    with database.write() as connection:
+        champions.set_champion(connection, "loans", 1, AT, who="ann", reason="first")
+        champions.set_champion(connection, "loans", 3, AT, who="ann", reason="better")
+    assert ledger.verify(database) == 2
+    with database.write() as connection:
+        connection.execute(schema.champions.update().values(version=2))
+    with pytest.raises(LedgerError, match="loans@2 stands as champion, and the ledger says @3"):
+        ledger.verify(database)
