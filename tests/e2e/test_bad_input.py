@@ -97,17 +97,52 @@ def test_one_class_only_when_a_project_is_made(root):
 
 def test_one_class_only_in_data_of_an_existing_model(root):
     applicants(100).with_columns(BAD=pl.lit(0)).write_csv(root / "train.csv")
+    demand(root, "run", "loans", code=4, says=("'BAD' has only one class in train.csv: 0 (100 rows)",))
+    assert standing(root).lake == {}
+    ok("ingest", "loans", cwd=root)  # the rows may get labels later, so the run itself refuses
     said = modelway("run", "loans", cwd=root)
     assert said.code == 4
-    assert "class" in said.err
-    assert "fix: " in said.err
-    assert "Traceback" not in said.err
-    after = standing(root)
-    assert after.processes == ()
+    assert "only one class" in said.err
     assert [e["action"] for e in ledger(root)] == ["run", "run_failed"]
-    again = modelway("run", "loans", cwd=root)
-    assert again.code == 4
-    assert standing(root).lake == after.lake
+
+
+def test_one_number_only_as_the_target_of_a_regression_and_none_at_all(root):
+    number = SPEC.replace("binary", "regression").replace('  positive: "1"\n', "")
+    spec(root, number.replace("int, in: [0, 1]", "float"))
+    applicants(100).with_columns(BAD=pl.lit(2.5)).write_csv(root / "train.csv")
+    demand(root, "run", "loans", code=4, says=("'BAD' is the same number in all 100 rows of train.csv: 2.5",))
+    applicants(100).with_columns(BAD=pl.lit(None, pl.Float64)).write_csv(root / "train.csv")
+    demand(root, "run", "loans", code=4, says=("'BAD' is missing in every row of train.csv", "modelway labels loans"))
+
+
+def test_a_target_that_no_file_has_is_refused_before_anything_is_written(root):
+    spec(root, SPEC.replace("target: BAD", "target: BDA"))
+    told = ("modelway.yaml:6: data.target: ", "'BDA' (there: loan_id, income, debt, job, BAD)", "did you mean 'BAD'?")
+    demand(root, "run", "loans", code=3, says=told)
+    demand(root, "check", "loans", code=3, says=told)
+    assert standing(root).lake == {}
+    (root / "train.csv").rename(root / "gone.csv")
+    ok("check", "loans", cwd=root)  # `check` needs no data
+
+
+def test_a_target_that_the_lake_does_not_have_is_refused_too(root):
+    ok("ingest", "loans", cwd=root)
+    spec(root, SPEC.replace("target: BAD", "target: BDA"))
+    demand(root, "run", "loans", code=3, says=("modelway.yaml:6", "did you mean 'BAD'?"))
+    demand(root, "check", "loans", code=3, says=("modelway.yaml:6", "did you mean 'BAD'?"))
+
+
+def test_labels_that_were_sent_may_be_the_only_targets(root):
+    frame = applicants(200)
+    frame.drop("BAD").write_csv(root / "train.csv")
+    spec(root, SPEC.replace("  BAD: {type: int, in: [0, 1]}\n", ""))
+    told = ("modelway.yaml:6", "no column 'BAD'", "modelway labels loans --data FILE")
+    demand(root, "run", "loans", code=3, says=told)
+    frame.select("loan_id", "BAD").write_csv(root / "outcomes.csv")
+    ok("labels", "loans", "--data", "outcomes.csv", cwd=root)
+    ok("check", "loans", cwd=root)
+    said = modelway("run", "loans", cwd=root)
+    assert "rows to learn from" in said.out, said.err
 
 
 def ledger(root: Path) -> list[dict[str, object]]:
@@ -178,3 +213,24 @@ def test_a_damaged_control_database_is_said_with_the_way_out_and_hides_no_other_
     found = {line["engine"]: line["found"] for line in json.loads(modelway("doctor", "--json", cwd=root).out)}
     assert "cannot be used" in found["control database"]
     assert (found["lake"], found["artefacts"]) == ("answers", "answers")
+
+
+def test_a_damaged_table_is_said_with_the_way_out_and_doctor_sees_it(root):
+    ok("ingest", "loans", cwd=root)
+    place = root / ".modelway/lake/loans"
+    file = next(place.glob("*.parquet"))
+    kept = file.read_bytes()
+    file.unlink()
+    demand(root, "run", "loans", code=8, says=(f"table loans is damaged: {file} is missing", "from a backup"))
+    said = modelway("doctor", "--json", cwd=root)
+    assert said.code == 8
+    lake = next(line for line in json.loads(said.out) if line["engine"] == "lake")
+    assert lake["found"] == f"table loans is damaged: {file} is missing"
+    file.write_bytes(kept)
+    ok("doctor", cwd=root)
+    log = place / "_delta_log" / f"{0:020d}.json"
+    log.write_text('{"x\n')
+    said = modelway("run", "loans", cwd=root, env={"RUST_BACKTRACE": "1"})
+    assert said.code == 8
+    assert f"table loans is damaged: {log} cannot be read\n  fix: restore it from a backup\n" in said.err
+    assert "unknown" not in said.err

@@ -63,9 +63,10 @@ def new(
 
 
 def check(model: Model, where: Where = HERE, json: Json = False) -> None:
-    """Check the spec, the stack and model.py without touching data."""
+    """Check the spec, the stack and model.py; of data files it looks only for the target. Nothing is written."""
     from modelway.cli.output import print_json, say
     from modelway.flow.opening import planned
+    from modelway.flow.targets import demand_there
     from modelway.training.user_code import load_user_code
 
     with opened(where) as workspace:
@@ -73,6 +74,7 @@ def check(model: Model, where: Where = HERE, json: Json = False) -> None:
         plan = planned(workspace, model)
         code = load_user_code(workspace.places.project(model))
         code.build(spec.training.params)
+        demand_there(workspace, spec)
         names = [column.name for column in plan.columns]
     if json:
         print_json({"model": model, "task": spec.task, "columns": names, "code": code.digest})

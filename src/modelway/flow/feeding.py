@@ -1,8 +1,8 @@
 """Data on their way into the lake: files to the event log, the log to tables; labels sent, refused rows replayed."""
 
 import hashlib
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,17 @@ Tell = Callable[[str, float | None], None]
 _BATCH_EVENTS = 50_000
 
 
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """A file whose content is not in the event log yet."""
+
+    path: Path
+    digest: str
+    frame: "pl.DataFrame"
+    targets: "pl.Series | None"
+    """Targets of the rows that the contract accepts; None where the file has no such column."""
+
+
 def silent(what: str, share: float | None = None) -> None:
     """Tells nobody."""
     del what, share
@@ -34,33 +45,46 @@ def send_files(workspace: Workspace, spec: Spec, tell: Tell = silent) -> int:
 
     Nothing of a file is sent that the contract refuses as a whole: a column that is gone, or no row that holds.
     """
+    return send(workspace, spec, unsent(workspace, spec), tell)
+
+
+def unsent(workspace: Workspace, spec: Spec) -> Iterator[Unsent]:
+    """The spec's files that are new or have changed, read one by one; raises what the contract refuses as a whole."""
     from modelway.files.read import read_table
-    from modelway.ingest.files import file_digest, find_files, send_rows
+    from modelway.ingest.files import file_digest, find_files
 
     if not isinstance(spec.data.source, Files):
-        return 0
-    sent = 0
+        return
     for path in find_files(spec.data.source.files, workspace.places.root):
-        name, digest = _setting_of(spec, path), file_digest(path)
-        if _setting(workspace, name) == digest:
-            continue
-        frame = read_table(path, text=words_of(spec))
-        demand_contract(frame, spec, path.name)
+        digest = file_digest(path)
+        if _setting(workspace, _setting_of(spec, path)) != digest:
+            frame = read_table(path, text=words_of(spec))
+            accepted = accepted_rows(frame, spec, path.name)
+            target = spec.data.target
+            yield Unsent(path, digest, frame, accepted[target] if target in frame.columns else None)
 
-        def told(share: float, name: str = path.name) -> None:
+
+def send(workspace: Workspace, spec: Spec, files: Iterable[Unsent], tell: Tell = silent) -> int:
+    """Append files to the event log; returns the rows sent."""
+    from modelway.ingest.files import send_rows
+
+    sent = 0
+    for file in files:
+
+        def told(share: float, name: str = file.path.name) -> None:
             tell(f"reading {name}", share)
 
-        sent += send_rows(workspace.log, spec.topic, path.name, frame, spec.data.key, told)
-        _keep_setting(workspace, name, digest)
+        sent += send_rows(workspace.log, spec.topic, file.path.name, file.frame, spec.data.key, told)
+        _keep_setting(workspace, _setting_of(spec, file.path), file.digest)
     return sent
 
 
-def demand_contract(frame: "pl.DataFrame", spec: Spec, file: str) -> None:
-    """Raises ContractError when a column of the contract is not in the file, or when no row of the file holds."""
+def accepted_rows(frame: "pl.DataFrame", spec: Spec, file: str) -> "pl.DataFrame":
+    """What the contract accepts; raises ContractError when a column is not in the file, or when no row of the file holds."""
     gone = [name for name in spec.contract if name not in frame.columns]
     if gone:
         raise ContractError(
-            f"{file} has no column {', '.join(gone)}, which the contract names (there: {_listed(frame.columns)})",
+            f"{file} has no column {', '.join(gone)}, which the contract names (there: {listed(frame.columns)})",
             f"add the column to the file, or take it out of the contract in models/{spec.model}/modelway.yaml",
         )
     if frame.height == 0:
@@ -73,6 +97,7 @@ def demand_contract(frame: "pl.DataFrame", spec: Spec, file: str) -> None:
             f"the contract refuses every row of {file}: {said}",
             f"mend the file, or the contract in models/{spec.model}/modelway.yaml",
         )
+    return checked.accepted
 
 
 def words_of(spec: Spec) -> list[str]:
@@ -80,7 +105,7 @@ def words_of(spec: Spec) -> list[str]:
     return [name for name, rule in spec.contract.items() if rule.type == "string"]
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
     return ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
 
 

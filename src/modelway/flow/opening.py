@@ -6,7 +6,7 @@ from modelway.contracts.contract import contract_of
 from modelway.contracts.row import compile_row
 from modelway.errors import SpecError
 from modelway.features.plan import Plan, plan_of
-from modelway.flow import feeding
+from modelway.flow import feeding, targets
 from modelway.flow.feeding import Tell, silent
 from modelway.flow.holding import hold, holder_name, insist
 from modelway.flow.runs import open_new, spec_bytes
@@ -32,7 +32,9 @@ def open_manual(workspace: Workspace, model: str, trigger: Trigger, tell: Tell =
     for left in _asked_for(workspace, model):
         with insist(workspace, f"run/{left.id}", holder_name()):
             pass
-    feeding.send_files(workspace, spec, tell)
+    files = list(feeding.unsent(workspace, spec))
+    targets.demand_learnable(workspace, spec, files)
+    feeding.send(workspace, spec, files, tell)
     for left in _asked_for(workspace, model):
         if _can_go_on(workspace, left, spec, code.digest):
             return left.id

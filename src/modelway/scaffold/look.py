@@ -14,6 +14,8 @@ from modelway.scaffold.target import Target, target_of
 
 _USE = "remove it from data.ignore, give it a line under contract, and name it in model.py"
 _IF_KNOWN = "if it is known when a prediction is made: " + _USE
+_ENOUGH = 1000
+"""Rows with a target from which boosted trees beat a linear model on most real tables; with fewer they learn noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,11 @@ class Look:
     used: tuple[Facts, ...]
     ignored: tuple[Ignored, ...]
     decisions: Decisions
+
+    @property
+    def linear(self) -> bool:
+        """Whether model.py begins with a regularised linear model; else with boosted trees."""
+        return _few(self.target)
 
     @property
     def numbers(self) -> list[str]:
@@ -63,9 +70,10 @@ def look(frame: pl.DataFrame, target_name: str) -> Look:
         *target.decisions,
         _key_decision(found, doubled),
         _time_decision(moment, other_dates),
+        _model_decision(target),
         *(Decision(name, "ignored: it may give the target away", why, _IF_KNOWN) for name, why in leaks.items()),
         *grouped(Decision(name, "ignored", why, _USE) for name, why in ignored.items()),
-        *_use_decisions(used),
+        *_use_decisions(used, linear=_few(target)),
         *_protected_decisions(used),
         *_header_decisions(frame.columns),
     ]
@@ -122,14 +130,28 @@ def _time_decision(moment: Facts | None, others: list[tuple[str, str]]) -> Decis
     return Decision("event time", "none: the holdout is drawn at random", why, "data.event_time in modelway.yaml")
 
 
-def _use_decisions(used: tuple[Facts, ...]) -> list[Decision]:
+def _few(target: Target) -> bool:
+    return target.rows < _ENOUGH
+
+
+def _model_decision(target: Target) -> Decision:
+    if _few(target):
+        name = "ridge regression" if target.task == "regression" else "logistic regression"
+        why = f"fewer than {_ENOUGH:,} rows have a target ({target.rows}): trees would learn noise"
+        return Decision("model", name, why, "build in model.py")
+    why = f"{_ENOUGH:,} rows or more have a target ({target.rows:,})"
+    return Decision("model", "boosted trees", why, "build in model.py")
+
+
+def _use_decisions(used: tuple[Facts, ...], *, linear: bool) -> list[Decision]:
     groups = {
         "numbers": [c.name for c in used if c.numeric or c.kind == "truth"],
         "dates": [c.name for c in used if c.kind in ("date", "time")],
         "categories": [c.name for c in used if c.word],
     }
+    kept = "" if linear else "; missing ones stay missing, the trees take them"
     why = {
-        "numbers": "every value is a number or a truth value; missing ones stay missing, the trees take them",
+        "numbers": "every value is a number or a truth value" + kept,
         "dates": "they enter as numbers: days since 1970",
         "categories": "text with values that come again; a missing one is a category of its own",
     }
@@ -138,9 +160,9 @@ def _use_decisions(used: tuple[Facts, ...]) -> list[Decision]:
     missing = [c for c in used if c.missing]
     if missing:
         told = [f"{c.name} ({c.missing / c.rows:.1%})" for c in sorted(missing, key=lambda c: -c.missing)]
-        made.append(
-            Decision("missing values", named(told), "they are told to the model as missing, not filled", "model.py")
-        )
+        filled = "the median stands for a number, beside a column that says that it is missing"
+        why_missing = filled if linear else "they are told to the model as missing, not filled"
+        made.append(Decision("missing values", named(told), why_missing, "model.py"))
     return made + grouped([d for c in used if c.word for d in texts.remarks(c)])
 
 

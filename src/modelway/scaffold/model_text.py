@@ -4,8 +4,6 @@ from collections.abc import Sequence
 
 from modelway.scaffold.look import Look
 
-SMALL = 300
-"""Below this, a regularised linear model; from here on, boosted trees."""
 _LARGE = 20_000
 _MOST_TREES = 1500
 """Each round grows a tree for each class."""
@@ -14,7 +12,7 @@ _WIDTH = 110
 
 def model_text(model: str, look: Look) -> str:
     """The file; it names every column that enters."""
-    return (_linear if look.target.rows < SMALL else _trees)(model, look)
+    return (_linear if look.linear else _trees)(model, look)
 
 
 def _trees(model: str, look: Look) -> str:

@@ -61,13 +61,13 @@ def remarks(facts: Facts) -> list[Decision]:
                 f"contract: {name}: {{type: float}}",
             )
         )
-    folded = seen.str.to_lowercase().n_unique()
-    if facts.distinct > folded and facts.distinct <= 1000:
+    alike = facts.distinct - seen.str.to_lowercase().n_unique()
+    if alike > 0 and facts.distinct <= 1000:
         found.append(
             Decision(
                 name,
                 "spellings are kept apart",
-                f"{facts.distinct - folded} values differ from another in case only",
+                f"{alike} value{' differs' if alike == 1 else 's differ'} from another in case only",
                 "write them alike in the file",
             )
         )

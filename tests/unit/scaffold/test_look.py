@@ -152,6 +152,14 @@ def test_what_the_law_may_protect_is_told():
     assert not any(named_like_protected(name) for name in ("average", "package", "trace", "page_no"))
 
 
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [(["red", "Red", "b"] * 100, "1 value differs from"), (["red", "Red", "B", "b"] * 75, "2 values differ from")],
+)
+def test_spellings_are_counted_in_words(values, says):
+    assert says in next(d.why for d in looked(w=values).decisions.made if d.decision == "spellings are kept apart")
+
+
 def test_names_of_identifiers():
     assert all(named_like_id(name) for name in ("id", "ID", "loan_id", "LoanID", "customer no", "uuid", "column_1"))
     assert not any(named_like_id(name) for name in ("amount", "paid", "grid", "month", "piano"))

@@ -68,7 +68,28 @@ def test_a_file_far_away_is_named_in_full(tmp_path):
     assert load_spec(root / "models/loans/modelway.yaml").data.source.files == (str(tmp_path / "x.csv"),)
 
 
-@pytest.mark.parametrize(("rows", "target"), [(100, "amount"), (400, "bad"), (400, "kind")])
+@pytest.mark.parametrize(
+    ("rows", "target", "model"),
+    [
+        (400, "bad", "logistic regression"),
+        (400, "amount", "ridge regression"),
+        (999, "bad", "logistic regression"),
+        (1000, "bad", "boosted trees"),
+    ],
+)
+def test_few_rows_get_a_linear_model_and_it_is_said(tmp_path, rows, target, model):
+    frame = loans(rows).with_columns(pl.col("amount").fill_null(0.5))
+    created = new_project(tmp_path, "loans", tmp_path / "a.csv", target, frame=frame)
+    told = created.decisions.about("model")
+    assert (told.decision, told.how_to_change) == (model, "build in model.py")
+    assert ("fewer than 1,000 rows" in told.why) == (rows < 1000)
+    text = (tmp_path / "models/loans/model.py").read_text()
+    assert ("HistGradientBoosting" in text) == (model == "boosted trees")
+
+
+@pytest.mark.parametrize(
+    ("rows", "target"), [(100, "amount"), (400, "bad"), (400, "kind"), (1200, "amount"), (1000, "bad"), (1000, "kind")]
+)
 def test_the_written_test_passes_under_pytest(tmp_path, rows, target):
     frame = loans(rows).with_columns(kind=pl.Series([("a", "b", "c")[i % 3] for i in range(rows)]))
     new_project(tmp_path, "loans", tmp_path / "a.csv", target, frame=frame.drop_nulls(target))
@@ -79,7 +100,7 @@ def test_the_written_test_passes_under_pytest(tmp_path, rows, target):
     assert "3 passed" in ran.stdout
 
 
-@pytest.mark.parametrize("rows", [100, 400])
+@pytest.mark.parametrize("rows", [400, 1000])
 def test_model_py_builds_with_params_and_has_a_search_space(tmp_path, rows):
     made(tmp_path, loans(rows))
     code = load_user_code(tmp_path / "models" / "loans")

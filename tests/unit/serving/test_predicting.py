@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from modelway.errors import DataError, StateError
+from modelway.files.read import read_table
 from modelway.flow import releasing
 from modelway.flow.predicting import predict_rows
 from modelway.records import OperatingPoint, Trigger, Validation
@@ -67,6 +68,29 @@ def test_the_server_and_this_process_give_the_same_rows(workspace):
     assert asked.summary() == {"rows": 4, "refused": 2, "version": 1, "versions": [1], "local": False}
     assert told == [1.0]
     assert len(predictions(workspace)) == 4
+
+
+def test_a_key_of_doubles_is_told_without_a_fraction(workspace):
+    version(workspace)
+    releasing.release(workspace, "loans", None, "ann", "x")
+    for dtype in (pl.Float32, pl.Float64):
+        keyed = FRAME.with_columns(id=pl.Series([6001, 6002.0, None, 16777216], dtype=dtype))
+        made = predict_rows(workspace, "loans", keyed, silent)
+        assert made.rows["id"].to_list() == ["6001", "6002", None, "16777216"]
+    assert made.rows.write_csv().splitlines()[1].startswith("6001,good,")
+
+
+def test_numbers_that_no_double_holds_get_a_reason_and_no_prediction(workspace, tmp_path):
+    version(workspace)
+    releasing.release(workspace, "loans", None, "ann", "x")
+    path = tmp_path / "score.csv"
+    path.write_text("id,income,note,day\na,1e400,x,2026-01-05\nb,3.0,y,2026-01-05\n")
+    made = predict_rows(workspace, "loans", read_table(path), silent)
+    texts = predict_rows(workspace, "loans", read_table(path).with_columns(income=pl.Series(["1e400", "3.0"])), silent)
+    for rows in (made.rows, texts.rows):
+        assert rows["prediction"].to_list() == [None, "good"]
+        assert rows["reason"][0].startswith("income: ")
+        assert rows["reason"][0].endswith(" is no number")
 
 
 def test_a_missing_column_is_named_and_no_rows_are_no_rows(workspace):
