@@ -14,7 +14,7 @@ $(VENV)/.ready: pyproject.toml requirements/dev.txt tools/setup.sh
 setup: $(VENV)/.ready  ## the Python environment, from the hash-pinned lock
 
 demo: setup  ## replay twenty years of the market example through the whole loop, and write the report
-	@$(PY) -m examples.market_risk.replay
+	@$(PY) -m examples.market_risk
 
 test: setup  ## every test that needs PyPI alone
 	@$(PY) -m pytest -n 2 --dist worksteal

@@ -1,4 +1,4 @@
-"""Twenty years of daily bars through the real loop, in event time: `python -m examples.market_risk.replay` (`make demo`).
+"""Twenty years of daily bars through the real loop, in event time: `python -m examples.market_risk` (`make demo`).
 
 What runs is what a team would run: `modelway up` with its server and control loop, each a process of its own. This script is
 the outside world: it moves the replay's clock from close to close, sends each day's bar to the event log, asks the server over
@@ -204,7 +204,7 @@ def planted(days: Sequence[Day], at: int, scale: float = 2.5, noise_at: int | No
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command behind `make demo`."""
+    """What `make demo` does; the exit code says whether all of it reconciles."""
     parser = argparse.ArgumentParser(description="Replay twenty years of the market example through the whole loop.")
     parser.add_argument("--root", type=Path, default=Path("demo"), help="where the workspace and the report go")
     parser.add_argument("--days", type=int, default=None, help="replay only the first so many days")
@@ -231,7 +231,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     console.print(f"\nLook at the report: {report}")
     console.print(f"Look around: modelway status -w {given.root}, modelway history {MODEL} -w {given.root}")
     return 0 if done.asked.failed == 0 and done.story.reconciled(done.asked) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,6 @@
 """`python -m modelway` is the command `modelway`."""
 
-from modelway.cli.app import main
+from modelway.cli.main import main
 
 if __name__ == "__main__":
     main()

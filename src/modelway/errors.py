@@ -29,6 +29,11 @@
 A message has two parts: the problem, with the place, and the fix, which a user can carry out.
 """
 
+import errno
+from pathlib import Path
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 class ModelwayError(Exception):
     """What happened and with what (`problem`), and what to do next (`fix`)."""
@@ -130,11 +135,30 @@ class ServerError(EngineError): ...
 class DiskFullError(EngineError): ...
 
 
+def of_system(error: OSError, place: Path | None = None, kind: type[EngineError] = EngineError) -> EngineError | None:
+    """A full disk and a place that this user cannot use, in words; None for any other trouble."""
+    where = place or error.filename
+    if error.errno in _FULL:
+        return DiskFullError(f"{where}: the disk is full" if where else "the disk is full", "free space on that disk")
+    if where and error.errno == errno.EROFS:
+        return kind(
+            f"{where} cannot be written (read-only file system)", "mount it for writing, or work in a copy elsewhere"
+        )
+    if where and error.errno in (errno.EACCES, errno.EPERM):
+        return kind(
+            f"{where} is closed to this user ({(error.strerror or '').lower()})", "let this user read and write it"
+        )
+    return None
+
+
 class UnforeseenError(ModelwayError):
     """Any other exception, where work must go on: one model's trouble is not another's."""
 
     exit_code = 70
 
-    def __init__(self, error: Exception) -> None:
-        told = next(iter(str(error).splitlines()), "")
-        super().__init__(f"failed unexpectedly: {type(error).__name__}: {told}"[:300], "send us the log of the control loop")
+
+def unforeseen(error: Exception) -> UnforeseenError:
+    """The exception in one line."""
+    told = next(iter(str(error).splitlines()), "")
+    problem = f"failed unexpectedly: {type(error).__name__}: {told}"[:300]
+    return UnforeseenError(problem, "send us the log of the control loop")

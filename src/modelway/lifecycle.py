@@ -12,7 +12,7 @@ may be killed at any line and called again: what a step made stands in the contr
 
 from typing import TYPE_CHECKING
 
-from modelway.errors import EngineError, ModelwayError, UnforeseenError
+from modelway.errors import EngineError, ModelwayError, unforeseen
 from modelway.flow import feeding, making, opening, releasing, runs
 from modelway.flow.feeding import ingest, quarantined, replay_quarantine, send_files, send_labels
 from modelway.flow.holding import hold, holder_name, insist
@@ -110,7 +110,7 @@ def _run(workspace: "Workspace", run_id: str, lease: "Lease", tell: Tell) -> Ver
             store.finish(workspace.database, run_id, workspace.clock.now(), error=error.problem, lease=lease)
         raise
     except Exception as error:
-        problem = UnforeseenError(error).problem
+        problem = unforeseen(error).problem
         store.finish(workspace.database, run_id, workspace.clock.now(), error=problem, lease=lease)
         raise
     store.finish(workspace.database, run_id, workspace.clock.now(), lease=lease)

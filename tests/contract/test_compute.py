@@ -5,11 +5,13 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from modelway.compute import port
 from modelway.compute.local import LocalCompute
 from modelway.compute.port import run
 from modelway.testing.compute import TASKS, ComputeChecks
@@ -98,3 +100,40 @@ def test_the_worker_ends_with_the_process_that_started_it_however_that_ends(kill
         parent.wait()
         if parent.stdout:
             parent.stdout.close()
+
+
+def test_a_process_that_is_to_end_leaves_its_job_which_may_be_submitted_again(compute, monkeypatch):
+    monkeypatch.setattr(port, "halting", threading.Event())
+    told: list[bytes] = []
+
+    def tell(body: bytes) -> None:
+        told.append(body)
+        port.halting.set()
+
+    with pytest.raises(SystemExit):
+        run(compute, "a", f"{TASKS}:linger", b"60", tell)
+    assert not _alive(int(told[0]))
+    port.halting.clear()
+    assert run(compute, "a", f"{TASKS}:echo", b"x") == b"x"
+
+
+WAITING = """
+import polars
+from modelway.compute.local import LocalCompute
+from modelway.compute.port import run
+run(LocalCompute(), "a", "modelway.testing.tasks:linger", b"60", lambda body: print(body.decode(), flush=True))
+"""
+
+
+def test_ctrl_c_is_heard_while_a_job_runs_though_polars_makes_it_restart_system_calls():
+    parent = subprocess.Popen([sys.executable, "-c", WAITING], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        assert parent.stdout is not None
+        worker = int(parent.stdout.readline())
+        parent.send_signal(signal.SIGINT)
+        assert parent.wait(10) == -signal.SIGINT
+        assert _becomes(lambda: not _alive(worker))
+    finally:
+        parent.kill()
+        parent.wait()
+        parent.stdout.close()

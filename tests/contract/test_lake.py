@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from modelway.errors import LakeError
 from modelway.lake.delta import DeltaLake
 from modelway.testing.lake import LakeChecks, lake_rows
 
@@ -36,3 +37,90 @@ def test_of_two_racing_writers_each_offset_is_committed_once(tmp_path):
     assert sum(done) == 25
     lake = DeltaLake(tmp_path)
     assert lake.read("loans").sort("x").equals(lake_rows(25))
+
+
+def damaged_log(place: Path) -> Path:
+    file = place / "_delta_log" / f"{1:020d}.json"
+    file.write_text('{"x')
+    return file
+
+
+def empty_log(place: Path) -> Path:
+    file = place / "_delta_log" / f"{1:020d}.json"
+    file.write_text("")
+    return file
+
+
+def lost_log(place: Path) -> Path:
+    file = place / "_delta_log" / f"{1:020d}.json"
+    file.unlink()
+    return file
+
+
+def lost_rows(place: Path) -> Path:
+    file = next(place.glob("*.parquet"))
+    file.unlink()
+    return file
+
+
+def cut_rows(place: Path) -> Path:
+    file = next(place.glob("*.parquet"))
+    file.write_bytes(file.read_bytes()[:100])
+    return file
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (damaged_log, "cannot be read"),
+        (empty_log, "is empty"),
+        (lost_log, "is missing"),
+        (lost_rows, "is missing"),
+        (cut_rows, "has 100 bytes instead of"),
+    ],
+)
+def test_a_damaged_table_is_named_with_the_file_by_reader_and_ping(tmp_path, damage, says, capfd):
+    for n in range(3):
+        DeltaLake(tmp_path).append("loans", lake_rows(3, 3 * n))
+    file = damage(tmp_path / "loans")
+    calls = [lambda: DeltaLake(tmp_path).ping()]
+    if damage is not empty_log:  # delta-rs passes over it
+        calls += [lambda: DeltaLake(tmp_path).read("loans"), lambda: DeltaLake(tmp_path).scan("loans")]
+    for call in calls:
+        with pytest.raises(LakeError) as caught:
+            call()
+        assert caught.value.problem.startswith(f"table loans is damaged: {file} {says}")
+        assert "\n" not in caught.value.problem
+        assert "backup" in caught.value.fix
+    assert capfd.readouterr().err == ""
+
+
+def test_rows_that_cannot_be_read_are_named_with_their_file(tmp_path):
+    lake = DeltaLake(tmp_path)
+    lake.append("loans", lake_rows(3000))
+    file = next((tmp_path / "loans").glob("*.parquet"))
+    whole = bytearray(file.read_bytes())
+    whole[100:2000] = bytes(1900)
+    file.write_bytes(whole)
+    with pytest.raises(LakeError) as caught:
+        lake.read("loans")
+    assert f"{file} cannot be read" in caught.value.problem
+
+
+def test_a_table_that_is_closed_to_this_user_is_not_called_damaged(tmp_path, monkeypatch):
+    lake = DeltaLake(tmp_path)
+    lake.append("loans", lake_rows(3))
+    file = next((tmp_path / "loans").glob("*.parquet"))
+    monkeypatch.setattr("modelway.lake.delta.os.access", lambda path, how: path != file)
+    for call in (lake.ping, lambda: lake.read("loans")):
+        with pytest.raises(LakeError) as caught:
+            call()
+        assert caught.value.problem == f"{file} is closed to this user (permission denied)"
+
+
+def test_a_ping_goes_by_the_newest_version_whatever_was_compacted(tmp_path):
+    lake = DeltaLake(tmp_path)
+    for n in range(4):
+        lake.append("loans", lake_rows(3, 3 * n))
+    lake.maintain("loans", retain_hours=0)
+    lake.ping()

@@ -2,11 +2,14 @@
 
 import inspect
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
-from modelway.errors import TrackingError
+from modelway.errors import DiskFullError, TrackingError
 from modelway.testing.tracking import AT, TrackingChecks
 from modelway.training.mlflow import MlflowTracking, mapped
 
@@ -95,4 +98,26 @@ def test_every_exception_class_of_mlflow_is_mapped():
 
 def test_nothing_is_printed_and_mlflow_is_not_imported_before_use(tmp_path, capfd):
     MlflowTracking(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts").start("loans", "run-1", AT)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.fixture
+def no_page_more() -> Iterator[None]:
+    """SQLite files that are opened from now on cannot grow, as on a full disk."""
+
+    def limit(connection: Any, record: object) -> None:
+        connection.execute("PRAGMA max_page_count = 1")
+
+    sa.event.listen(sa.engine.Engine, "connect", limit)
+    yield
+    sa.event.remove(sa.engine.Engine, "connect", limit)
+
+
+def test_a_full_disk_is_said_in_one_line_and_nothing_else_is_printed(tracking, no_page_more, capfd):
+    with pytest.raises(DiskFullError) as caught:
+        [tracking.start("loans", f"run-{number}", AT, {"note": "x" * 4000}) for number in range(100)]
+    assert "the disk is full" in caught.value.problem
+    assert "SQL" not in caught.value.problem
+    assert "\n" not in caught.value.problem
+    assert caught.value.transient
     assert capfd.readouterr() == ("", "")

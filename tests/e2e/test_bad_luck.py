@@ -1,5 +1,6 @@
 """Ctrl-C at any time and a full disk: nothing is half done, and the same command goes on."""
 
+import json
 import os
 import shutil
 import signal
@@ -81,11 +82,15 @@ def test_a_second_run_while_one_is_under_way_is_refused(root):
 
 
 def in_small_space(place: Path, size: str, script: str) -> subprocess.CompletedProcess[str] | None:
-    """Run a shell script with `place` on a tmpfs of that size, in a mount namespace of its own; None where that is refused."""
+    """Run a shell script with `place` on a tmpfs of that size."""
+    return mounted(f"mount -t tmpfs -o size={size} tmpfs {place}", script)
+
+
+def mounted(mount: str, script: str) -> subprocess.CompletedProcess[str] | None:
+    """Run a shell script after a mount, in a mount namespace of its own; None where that is refused."""
     flags = ["-m"] if os.geteuid() == 0 else ["-rm"]
     if shutil.which("unshare") is None:
         return None
-    mount = f"mount -t tmpfs -o size={size} tmpfs {place}"
     if subprocess.run(["unshare", *flags, "sh", "-c", mount], capture_output=True, check=False).returncode:
         return None
     return subprocess.run(
@@ -122,6 +127,39 @@ rm {place}/filler && {py} ingest loans --json > {tmp_path}/after && cp -r {place
     rows = workspace.lake.read("loans")
     workspace.close()
     assert (rows.height, rows["_key"].n_unique()) == (1200, 1200)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a small tmpfs needs Linux")
+def test_up_on_a_full_disk_says_so(root, tmp_path):
+    place = tmp_path / "small"
+    place.mkdir()
+    script = f"""
+cp -r {root} {place}/bank && cd {place}/bank && dd if=/dev/zero of={place}/filler bs=1k 2> /dev/null
+{sys.executable} -m modelway up
+"""
+    done = in_small_space(place, "6m", script)
+    if done is None:
+        pytest.skip("this machine lets nobody mount a tmpfs in a namespace of its own")
+    assert (done.returncode, done.stderr.count("\n")) == (8, 2), done
+    assert f"{place}/bank/.modelway: the disk is full\n  fix: free space" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a read-only mount needs Linux")
+def test_a_workspace_that_cannot_be_written_is_named_with_the_way_out_by_every_command(root):
+    commands = ("up", "status", "run loans", "release loans", "history loans")
+    each = "\n".join(f"{sys.executable} -m modelway {words}; echo $?" for words in commands)
+    script = f"cd {root}\n{each}\n{sys.executable} -m modelway doctor --json"
+    done = mounted(f"mount --bind {root} {root} && mount -o remount,ro,bind {root}", script)
+    if done is None:
+        pytest.skip("this machine lets nobody mount in a namespace of its own")
+    said = f"{root}/.modelway cannot be written (read-only file system)\n  fix: mount it for writing, or work in a copy elsewhere\n"
+    assert done.stderr == said * len(commands)
+    *codes, found = done.stdout.split("\n", len(commands))
+    assert codes == ["8"] * len(commands)
+    doctor = {line["engine"]: line for line in json.loads(found)}
+    for engine in ("control database", "event log", "lake", "artefacts"):
+        assert "cannot be written (read-only file system)" in doctor[engine]["found"]
+        assert "mount it for writing" in doctor[engine]["fix"]
 
 
 def test_status_of_a_workspace_in_which_nothing_runs(root):

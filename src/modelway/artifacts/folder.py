@@ -10,7 +10,7 @@ from pathlib import Path
 
 from modelway import faults
 from modelway.artifacts.store import ArtifactStore
-from modelway.errors import DiskFullError, EngineError, NotFoundError
+from modelway.errors import DiskFullError, EngineError, NotFoundError, of_system
 
 
 class FolderArtifactStore(ArtifactStore):
@@ -44,7 +44,7 @@ class FolderArtifactStore(ArtifactStore):
         return self._path(digest).is_file()
 
     def ping(self) -> None:
-        with _mapped():
+        with _mapped(self._root):
             self._root.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self._root):
                 return
@@ -72,10 +72,12 @@ def _write_whole(path: Path, data: bytes) -> None:
 
 
 @contextmanager
-def _mapped() -> Iterator[None]:
+def _mapped(place: Path | None = None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFullError("artefacts: the disk is full; nothing of this call was kept", "free space") from error
-        raise EngineError(f"artefacts: {error.strerror} ({error.filename})", "see `modelway doctor`") from error
+        raise of_system(error, place) or EngineError(
+            f"artefacts: {error.strerror} ({error.filename})", "see `modelway doctor`"
+        ) from error

@@ -8,8 +8,9 @@ import typer
 
 from modelway import __version__
 from modelway.cli import build, operate, releasing, start
-from modelway.cli.interrupt import Interrupt, Interrupted
-from modelway.errors import ModelwayError
+from modelway.cli.interrupt import Interrupt, Interrupted, leave
+from modelway.cli.main import STOPPED
+from modelway.errors import ModelwayError, of_system
 
 app = typer.Typer(
     name="modelway",
@@ -47,15 +48,16 @@ def main() -> None:
         app()
     except BaseException as error:  # noqa: BLE001 - the edge: whatever it is becomes words and a code
         interrupt.over()
-        sys.exit(_ended(error, interrupted=interrupt.seen))
+        code = _ended(error, interrupted=interrupt.seen)
+        if interrupt.seen:
+            leave(130)
+        sys.exit(code)
 
 
 def _ended(error: BaseException, *, interrupted: bool) -> int | str | None:
     """Say why the command ended; the exit code. No traceback of ours reaches a user unless asked for."""
     if interrupted or isinstance(error, Interrupted | KeyboardInterrupt):
-        typer.secho(
-            "stopped; nothing is half done: the same command (a run also `modelway up`) goes on from here", err=True
-        )
+        typer.secho(STOPPED, err=True)
         return 130
     if isinstance(error, SystemExit):
         return error.code
@@ -64,6 +66,8 @@ def _ended(error: BaseException, *, interrupted: bool) -> int | str | None:
         return 141
     if _debugging():
         raise error
+    if isinstance(error, OSError):
+        error = of_system(error) or error
     if isinstance(error, ModelwayError):
         _say(error)
         return error.exit_code

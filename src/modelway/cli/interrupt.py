@@ -8,6 +8,8 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
+from typing import NoReturn
 
 _AGAIN_SECONDS = 2.0
 
@@ -17,10 +19,11 @@ class Interrupted(BaseException):
 
 
 class Interrupt:
-    """Listens to SIGINT from its making on, in the main thread."""
+    """Listens to SIGINT from its making on, in the main thread; says at once that it was heard."""
 
-    def __init__(self) -> None:
+    def __init__(self, again_seconds: float = _AGAIN_SECONDS) -> None:
         self.seen = False
+        self._again_seconds = again_seconds
         self._over = threading.Event()
         self._unraisable = sys.unraisablehook
         sys.unraisablehook = self._dropped
@@ -32,8 +35,10 @@ class Interrupt:
 
     def _heard(self, number: int, frame: object) -> None:
         del number, frame
+        if not self.seen:
+            _say("stopping …")
         self.seen = True
-        again = threading.Timer(_AGAIN_SECONDS, self._raise_again)
+        again = threading.Timer(self._again_seconds, self._raise_again)
         again.daemon = True
         again.start()
         raise Interrupted
@@ -46,3 +51,18 @@ class Interrupt:
     def _raise_again(self) -> None:
         if not self._over.is_set():
             os.kill(os.getpid(), signal.SIGINT)
+
+
+def leave(code: int) -> NoReturn:
+    """End now that all is closed: what libraries still do when Python ends can take seconds."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
+
+
+def _say(text: str) -> None:
+    """A line on standard error, past Python's buffer, which the interrupted code may be writing to."""
+    start = "\r\x1b[K" if os.isatty(2) else ""  # over the line that moves, and the terminal's ^C
+    with suppress(OSError):
+        os.write(2, f"{start}{text}\n".encode())

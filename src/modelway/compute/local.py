@@ -139,7 +139,13 @@ class LocalCompute(Compute):
         inherited = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_WORKERS}
         command = [sys.executable, "-P", "-m", "modelway.compute.worker"]
         try:
-            worker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=inherited)
+            worker = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=inherited,
+                start_new_session=True,  # Ctrl-C reaches this process alone: a worker that just starts would print a traceback
+            )
         except OSError as error:
             raise EngineError(
                 f"no worker process can be started: {error}", "free memory or processes", transient=True

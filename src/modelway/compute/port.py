@@ -6,11 +6,15 @@ reaches whoever waits.
 """
 
 import re
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from modelway.errors import EngineError
 
+halting = threading.Event()
+"""Set when this process is to end: whoever waits in `run` cancels the job, which may be submitted again, and leaves."""
+_LOOK_SECONDS = 0.1
 Tell = Callable[[bytes], None]
 _TASK = re.compile(r"modelway(\.[a-z_][a-z0-9_]*)+:[a-z_][a-z0-9_]*")
 
@@ -47,15 +51,16 @@ class Compute(ABC):
 
 
 def run(compute: Compute, job: str, task: str, payload: bytes, tell: Tell | None = None) -> bytes:
-    """Submit and wait; when the waiting is interrupted (Ctrl-C), the job is cancelled."""
+    """Submit and wait; when the waiting is interrupted (Ctrl-C), the job is cancelled. SystemExit when we are `halting`."""
     compute.submit(job, task, payload)
     try:
-        result = compute.wait(job, None, tell)
-    except KeyboardInterrupt:
+        # In slices: Polars makes SIGINT restart system calls, so that a wait without end would only hear of it when done.
+        while (result := compute.wait(job, _LOOK_SECONDS, tell)) is None:
+            if halting.is_set():
+                raise SystemExit(0)
+    except BaseException:
         compute.cancel(job)
         raise
-    if result is None:
-        raise EngineError(f"the job {job} gave no result", "modelway doctor")
     return result
 
 

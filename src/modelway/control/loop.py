@@ -11,9 +11,10 @@ import threading
 from pathlib import Path
 
 from modelway import lifecycle
+from modelway.compute.port import halting
 from modelway.control.children import end_with_parent
 from modelway.control.rest import Rest, signs_of
-from modelway.errors import LeaseLostError, ModelwayError, UnforeseenError
+from modelway.errors import LeaseLostError, ModelwayError, unforeseen
 from modelway.flow.holding import hold, holder_name
 from modelway.state.replay_clock import asked_look, replay_time
 from modelway.workspace import Workspace, open_workspace
@@ -41,7 +42,7 @@ def tick(workspace: Workspace, holder: str, rest: Rest | None = None) -> None:
             lifecycle.trouble(workspace, model, error)
         except Exception as error:  # whatever it is, the other models are tended
             log.exception("%s", model)
-            lifecycle.trouble(workspace, model, UnforeseenError(error))
+            lifecycle.trouble(workspace, model, unforeseen(error))
 
 
 def _follow_time(workspace: Workspace, stopping: threading.Event) -> None:
@@ -83,7 +84,7 @@ def main(root: str) -> int:
     logging.basicConfig(
         level=logging.INFO, format='{"at": "%(asctime)s", "level": "%(levelname)s", "text": "%(message)s"}'
     )
-    stopping = threading.Event()
+    stopping = halting  # ends the wait for a job too
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     end_with_parent(stopping.set)

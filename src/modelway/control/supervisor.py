@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -11,19 +12,23 @@ from pathlib import Path
 from typing import IO
 
 from modelway.control.children import Child
-from modelway.errors import InUseError, ServerError
+from modelway.errors import DiskFullError, EngineError, InUseError, ServerError, of_system
 from modelway.monitoring.sinks import ALERT
 from modelway.serving.run import bind
 from modelway.spec.load import load_stack
 from modelway.workspace import Places
 
 PATIENCE = 15.0
+_LOOP_PATIENCE = 1.0
+"""Seconds for the tick that a control loop is in: it may be killed anywhere, and must not keep anyone waiting."""
+_ROOM = 256 * 1024
+"""Bytes below which the disk counts as full: logs and alerts then have no room to say so."""
 
 
 def up(places: Places, announce: Callable[[str], None], *, ready_within: float = 30.0) -> None:
     """Run until SIGINT or SIGTERM; returns with no process left. Raises InUseError when the workspace is up already."""
     stopping = threading.Event()
-    with _locked(places.up_lock), _signals(stopping):
+    with _mapped(places), _locked(places.up_lock), _signals(stopping):
         demand_port(places)
         server = Child("server", "modelway.control.serve", places.root, places.logs / "server.log")
         loops = [
@@ -41,19 +46,23 @@ def up(places: Places, announce: Callable[[str], None], *, ready_within: float =
                 announce(_address(places))
                 for child in loops[1:]:
                     child.start()
-            heard = Heard(places.logs / "control.log")
+            heard, full = Heard(places.logs / "control.log"), False
             while not stopping.wait(0.2):
+                before, full = full, _is_full(places.inner)
+                if full and not before:
+                    announce(f"{places.inner}: the disk is full: free space; what failed for want of it is tried again")
                 for alert in heard.alerts():
                     announce(alert)
                 for child in children:
                     if child.revive():
                         announce(f"{child.name} had ended and was started again (see {child.log})")
+            announce("stopping …")
         finally:
-            server.stop(PATIENCE)
             for child in loops:
                 child.ask_to_stop()
+            server.stop(PATIENCE)
             for child in loops:
-                child.stop(PATIENCE)
+                child.stop(_LOOP_PATIENCE)
             places.server.unlink(missing_ok=True)
 
 
@@ -97,13 +106,33 @@ def _wait_ready(places: Places, children: list[Child], stopping: threading.Event
             raise ServerError(f"not ready after {within:g} s", f"see {places.logs}")
 
 
-def _early_end(child: Child) -> ServerError:
+def _early_end(child: Child) -> EngineError:
     told = child.log.read_text(errors="replace").strip().splitlines()
+    if _is_full(child.log.parent):
+        return DiskFullError(
+            f"{child.log.parent}: the disk is full, the {child.name} cannot start", "free space on that disk"
+        )
     lines = [line for line in told if not line.strip().startswith("fix:")]
     last = lines[-1] if lines else "it said nothing"
     if "address" in last and "in use" in last:
         return ServerError(last, "set another port in stack.yaml, serving: {port: 8081}, or 0 for a free one")
     return ServerError(f"the {child.name} ended at its start: {last}", f"see {child.log}")
+
+
+def _is_full(place: Path) -> bool:
+    return shutil.disk_usage(place).free < _ROOM
+
+
+@contextmanager
+def _mapped(places: Places) -> Iterator[None]:
+    """A full disk and a folder that this user cannot write are said as such."""
+    try:
+        yield
+    except OSError as error:
+        inside = not error.filename or Path(os.fsdecode(error.filename)).is_relative_to(places.inner)
+        if (known := of_system(error, places.inner if inside else None)) is None:
+            raise
+        raise known from error
 
 
 @contextmanager

@@ -26,7 +26,7 @@ import msgspec
 
 from modelway import faults
 from modelway.clock import Clock
-from modelway.errors import DiskFullError, EventLogError
+from modelway.errors import DiskFullError, EventLogError, of_system
 from modelway.events.log import Event, EventLog, NewEvent
 
 _HEAD = struct.Struct("<IIQIq")
@@ -398,6 +398,6 @@ def _mapped(topic: str) -> Iterator[None]:
             raise DiskFullError(
                 f"event log {topic}: the disk is full; nothing of this call was kept", "free space"
             ) from error
-        raise EventLogError(
+        raise of_system(error, kind=EventLogError) or EventLogError(
             f"event log {topic}: {error.strerror} ({error.filename})", "see `modelway doctor`"
         ) from error

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from modelway.contracts.contract import contract_of, to_plain
-from modelway.errors import TrackingError
+from modelway.errors import EngineError
 from modelway.features.plan import Plan, plan_of
 from modelway.flow import feeding, frames
 from modelway.flow.judging import validated
@@ -107,7 +107,7 @@ def warm_up(workspace: Workspace) -> None:
 
 
 def _open_tracking(workspace: Workspace) -> None:
-    with suppress(TrackingError):  # who uses it is told
+    with suppress(EngineError):  # who uses it is told
         workspace.tracking.ping()
 
 

@@ -5,19 +5,23 @@ of the same application. So check and write go through one handle: whoever commi
 look again (measured in the notes on delta-rs 1.6: 30 of 30 versions with the check, 39 without).
 """
 
+import errno
+import json
 import os
 import shutil
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import polars as pl
 
 from modelway import faults
-from modelway.errors import DiskFullError, LakeError, NotFoundError
+from modelway.errors import DiskFullError, EngineError, LakeError, NotFoundError, of_system
 from modelway.lake.tables import Lake
 from modelway.records import TableVersion
 
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
 
 _KEPT_FOR_EVER = {"delta.logRetentionDuration": "interval 3650 days"}
 _PARTITIONS = "partitions"
+_OF_POLARS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 _ROOM = 256 * 1024
 """Bytes that a commit needs besides its rows."""
 
@@ -49,7 +54,7 @@ class DeltaLake(Lake):
     ) -> TableVersion | None:
         from deltalake.exceptions import CommitFailedError
 
-        with _mapped(table), self._mutex:
+        with self._mapped(table), self._mutex:
             while True:
                 handle = self._handle(table)
                 if handle is not None:
@@ -101,12 +106,12 @@ class DeltaLake(Lake):
         return TableVersion(table, handle.version())
 
     def positions(self, table: str, app: str) -> dict[int, int]:
-        with _mapped(table), self._mutex:
+        with self._mapped(table), self._mutex:
             handle = self._handle(table)
             return _positions(handle, app) if handle is not None else {}
 
     def version(self, table: str) -> TableVersion | None:
-        with _mapped(table), self._mutex:
+        with self._mapped(table), self._mutex:
             handle = self._handle(table)
             return TableVersion(table, handle.version()) if handle is not None else None
 
@@ -123,15 +128,20 @@ class DeltaLake(Lake):
             rows = rows.filter(pl.col("_arrived") >= since)
         if until is not None:
             rows = rows.filter(pl.col("_arrived") < until)
-        with _mapped(str(table)):
+        with self._mapped(table):
             return (rows if columns is None else rows.select(columns)).collect()
 
     def scan(self, table: str | TableVersion) -> pl.LazyFrame:
-        with _mapped(str(table)), self._mutex:
-            return pl.scan_delta(self._at(table))
+        with self._mapped(table), self._mutex:
+            handle = self._at(table)
+            if found := _lost(
+                handle, self._place(_name(table))
+            ):  # else polars says so, or panics, where it is collected
+                raise _damaged(_name(table), found)
+            return pl.scan_delta(handle)
 
     def maintain(self, table: str, keep: Collection[int] = (), *, retain_hours: float = 168) -> dict[str, int]:
-        with _mapped(table), self._mutex:
+        with self._mapped(table), self._mutex:
             handle = self._at(table)
             before = len(handle.file_uris())
             handle.optimize.compact()
@@ -151,10 +161,53 @@ class DeltaLake(Lake):
 
     def ping(self) -> None:
         probe = self._root / f".ping-{os.getpid()}"
-        with _mapped("ping"):
+        try:
             self._root.mkdir(parents=True, exist_ok=True)
             probe.write_bytes(b"")
             probe.unlink()
+            tables = self.tables()
+        except OSError as error:
+            raise of_system(error, self._root, LakeError) or LakeError(
+                f"the lake cannot be used: {error.strerror} ({error.filename})", f"look at {self._root}"
+            ) from error
+        for table in tables:
+            with self._mapped(table):
+                for folder in (self._place(table), self._place(table) / "_delta_log"):
+                    _demand_access(folder, os.R_OK | os.W_OK)
+                if found := _damage(self._place(table)):
+                    raise _damaged(table, found)
+
+    @contextmanager
+    def _mapped(self, table: str | TableVersion) -> Iterator[None]:
+        from deltalake.exceptions import CommitFailedError, DeltaError
+
+        try:
+            yield
+        except CommitFailedError as error:
+            raise LakeError(
+                f"table {table}: another commit came first: {_told(error)}", "try again", transient=True
+            ) from error
+        except (DeltaError, OSError, *_OF_POLARS) as error:
+            if "No space left" in str(error) or "os error 28" in str(error):
+                raise DiskFullError(
+                    f"table {table}: the disk is full; nothing of this commit was kept", "free space"
+                ) from error
+            raise self._trouble(table, error) from error
+
+    def _trouble(self, table: str | TableVersion, error: BaseException) -> EngineError:
+        """What a library's error is about: a place that is closed to us, a damaged table, or its own first line."""
+        if isinstance(error, OSError) and (told := of_system(error, kind=LakeError)):
+            return told
+        place = self._place(_name(table))
+        for number in (errno.EROFS, errno.EACCES, errno.EPERM):
+            if f"os error {number})" in str(error) and (
+                told := of_system(OSError(number, os.strerror(number)), place, LakeError)
+            ):
+                return told
+        with suppress(OSError):
+            if found := _damage(place) or (_unreadable(place) if isinstance(error, _OF_POLARS) else ""):
+                return _damaged(_name(table), found)
+        return LakeError(f"table {table}: {_told(error)}", "see `modelway doctor`")
 
     def _place(self, table: str) -> Path:
         return self._root / table
@@ -177,7 +230,7 @@ class DeltaLake(Lake):
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError, TableNotFoundError
 
-        name = table if isinstance(table, str) else table.table
+        name = _name(table)
         handle = self._handle(name)
         if handle is None:
             known = ", ".join(self.tables()) or "none yet"
@@ -236,17 +289,76 @@ def _demand_room(root: Path, rows: pl.DataFrame, table: str) -> None:
         raise DiskFullError(f"table {table}: the disk is full; nothing of this commit was kept", "free space")
 
 
-@contextmanager
-def _mapped(table: str) -> Iterator[None]:
-    from deltalake.exceptions import CommitFailedError, DeltaError
+def _name(table: str | TableVersion) -> str:
+    return table if isinstance(table, str) else table.table
 
+
+def _damaged(table: str, found: str) -> LakeError:
+    return LakeError(f"table {table} is damaged: {found}", "restore it from a backup")
+
+
+def _damage(place: Path) -> str:
+    """What is wrong with a table's log, or which file of the newest version is lost; "" if nothing. No rows are read."""
+    from deltalake import DeltaTable
+
+    log = place / "_delta_log"
+    commits = sorted(log.glob("[0-9]*.json"))
+    if not commits:
+        return ""
+    if empty := next((file for file in commits if not file.stat().st_size), None):  # delta-rs passes over it in silence
+        return f"{empty} is empty"
     try:
-        yield
-    except CommitFailedError as error:
-        raise LakeError(f"table {table}: another commit came first: {error}", "try again", transient=True) from error
-    except (DeltaError, OSError, pl.exceptions.PolarsError) as error:
-        if "No space left" in str(error) or "os error 28" in str(error):
-            raise DiskFullError(
-                f"table {table}: the disk is full; nothing of this commit was kept", "free space"
-            ) from error
-        raise LakeError(f"table {table}: {error}", "see `modelway doctor`") from error
+        handle = DeltaTable(place)
+    except Exception as error:  # noqa: BLE001 - whatever delta-rs makes of it, it cannot be opened
+        for earlier, later in pairwise(commits):
+            if int(later.stem) != int(earlier.stem) + 1:
+                return f"{log / f'{int(earlier.stem) + 1:020d}.json'} is missing"
+        torn = next((file for file in commits if not _is_commit(file)), None)
+        return f"{torn} cannot be read" if torn else f"{log} cannot be read ({_told(error)})"
+    return _lost(handle, place)
+
+
+def _is_commit(file: Path) -> bool:
+    """Whether every line of a file of the log is JSON."""
+    try:
+        return all(isinstance(json.loads(line), dict) for line in file.read_text().splitlines())
+    except ValueError:
+        return False
+
+
+def _lost(handle: "DeltaTable", place: Path) -> str:
+    """Which data files of this version are missing or were cut; "" if none."""
+    files = handle.get_add_actions(flatten=True)
+    lost = []
+    for name, size in zip(files["path"].to_pylist(), files["size_bytes"].to_pylist(), strict=True):
+        there = place / unquote(name)
+        if not there.exists():
+            lost.append(f"{there} is missing")
+        elif there.stat().st_size != size:
+            lost.append(f"{there} has {there.stat().st_size} bytes instead of {size}")
+        else:
+            _demand_access(there, os.R_OK)
+    return f"{lost[0]} (and {len(lost) - 1} files more)" if len(lost) > 1 else "".join(lost)
+
+
+def _unreadable(place: Path) -> str:
+    """The first data file of the newest version whose rows cannot be read; "" if none."""
+    from deltalake import DeltaTable
+    from pyarrow import ArrowException, parquet
+
+    for name in DeltaTable(place).file_uris():
+        try:
+            parquet.read_table(name, partitioning=None)
+        except (ArrowException, OSError) as error:
+            return f"{name} cannot be read ({_told(error)})"
+    return ""
+
+
+def _demand_access(path: Path, how: int) -> None:
+    if not os.access(path, how):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+
+def _told(error: BaseException) -> str:
+    """The library's first line: a Rust backtrace follows it."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]

@@ -1,5 +1,6 @@
 """Opens the control database: SQLite in the workspace (WAL), or any SQLAlchemy URL; migrates it to the newest schema."""
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from modelway.errors import DiskFullError, EngineError, NotFoundError, StateError
+from modelway.errors import DiskFullError, EngineError, NotFoundError, StateError, of_system
 from modelway.secrets.environment import EnvironmentSecrets
 from modelway.secrets.port import Secrets
 
@@ -27,7 +28,7 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """One transaction that holds the write lock from its start; commits at the end, or leaves nothing."""
-        with _mapped(), self.engine.connect() as connection:
+        with self._mapped(), self.engine.connect() as connection:
             if self.engine.dialect.name == "sqlite":
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             try:
@@ -40,7 +41,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent view."""
-        with _mapped(), self.engine.connect() as connection:
+        with self._mapped(), self.engine.connect() as connection:
             if self.engine.dialect.name == "sqlite":
                 connection.exec_driver_sql("BEGIN")
             yield connection
@@ -51,7 +52,7 @@ class Database:
         from alembic import command
         from alembic.config import Config
 
-        with _mapped():
+        with self._mapped():
             if self.revision() == NEWEST:
                 return
         config = Config()
@@ -69,7 +70,7 @@ class Database:
 
     def ping(self) -> None:
         """Return if the database answers and has the newest schema; else raise EngineError or StateError."""
-        with _mapped():
+        with self._mapped():
             found = self.revision()
         if found != NEWEST:
             raise StateError(
@@ -78,6 +79,31 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+    @contextmanager
+    def _mapped(self) -> Iterator[None]:
+        try:
+            yield
+        except sa.exc.OperationalError as error:
+            text = str(error.orig)
+            if "full" in text or "disk I/O" in text:  # what SQLite says when its shared memory file cannot grow
+                raise DiskFullError(
+                    f"the control database cannot grow: {text}",
+                    "free space on that disk; if there is some, look at its health",
+                ) from error
+            if ("unable to open" in text or "readonly" in text) and (shut := _shut(self.engine.url)):
+                raise shut from error
+            transient = "locked" in text or "serialize" in text or "deadlock" in text
+            raise EngineError(
+                f"the control database does not answer: {text}", "see `modelway doctor`", transient=transient
+            ) from error
+        except sa.exc.DatabaseError as error:
+            if isinstance(error, sa.exc.IntegrityError):
+                raise
+            raise EngineError(
+                f"the control database cannot be used: {error.orig}",
+                "restore .modelway/control.db (or the database that stack.yaml names) from a backup",
+            ) from error
 
 
 def _engine(url: str, secrets: Secrets) -> Engine:
@@ -99,25 +125,21 @@ def _prepare_sqlite(connection: Any, record: Any) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
-@contextmanager
-def _mapped() -> Iterator[None]:
+def _shut(url: sa.URL) -> EngineError | None:
+    """Why SQLite can open no file there: to read, too, it writes beside it. None where the system lets us write."""
+    if not url.database or url.get_backend_name() != "sqlite":
+        return None
+    place = Path(url.database)
     try:
-        yield
-    except sa.exc.OperationalError as error:
-        text = str(error.orig)
-        if "full" in text or "disk I/O" in text:  # what SQLite says when its shared memory file cannot grow
-            raise DiskFullError(
-                f"the control database cannot grow: {text}",
-                "free space on that disk; if there is some, look at its health",
-            ) from error
-        transient = "locked" in text or "serialize" in text or "deadlock" in text
-        raise EngineError(
-            f"the control database does not answer: {text}", "see `modelway doctor`", transient=transient
-        ) from error
-    except sa.exc.DatabaseError as error:
-        if isinstance(error, sa.exc.IntegrityError):
-            raise
-        raise EngineError(
-            f"the control database cannot be used: {error.orig}",
-            "restore .modelway/control.db (or the database that stack.yaml names) from a backup",
-        ) from error
+        with tempfile.TemporaryFile(dir=place.parent):
+            pass
+    except OSError as error:
+        return of_system(error, place.parent) or EngineError(
+            f"{place.parent}: {error.strerror}", "restore it from a backup"
+        )
+    try:
+        for file in place.parent.glob(f"{place.name}*"):
+            file.open("r+b").close()
+    except OSError as error:
+        return of_system(error)
+    return None

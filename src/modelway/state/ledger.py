@@ -100,7 +100,8 @@ def _demand_champions(connection: Connection) -> None:
     for row in connection.execute(sa.select(champions)):
         if said.get(row.model) != row.version:
             raise LedgerError(
-                f"{row.model}@{row.version} stands as champion, and the ledger says @{said.get(row.model, 'none')}", _FIX
+                f"{row.model}@{row.version} stands as champion, and the ledger says @{said.get(row.model, 'none')}",
+                _FIX,
             )
 
 

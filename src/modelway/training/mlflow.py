@@ -1,5 +1,6 @@
 """Tracking by MLflow's client: on its SQLite file when embedded, or on a server by its address. No telemetry."""
 
+import errno
 import fcntl
 import logging
 import os
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from modelway import faults
-from modelway.errors import TrackingError
+from modelway.errors import DiskFullError, TrackingError, of_system
 from modelway.training.tracking import Tracking
 
 RUN, VERSION = "modelway.run", "modelway.version"
@@ -49,6 +50,9 @@ class MlflowTracking(Tracking):
 
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger("mlflow.store.db.utils").setLevel(
+            logging.CRITICAL
+        )  # its traceback of an error that it raises, too
         if self.uri.startswith("sqlite:///"):
             place = Path(self.uri.removeprefix("sqlite:///"))
             _demand_usable(place)
@@ -197,6 +201,12 @@ def mapped(uri: str) -> Iterator[None]:
         yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
         first = next(iter(str(error).strip().splitlines()), type(error).__name__)[:500].replace(uri, place)
+        if "disk is full" in str(error) or "disk I/O error" in str(error):
+            raise DiskFullError(
+                f"MLflow at {place}: the disk is full", "free space on that disk", transient=True
+            ) from error
+        if isinstance(error, OSError) and (known := of_system(error, kind=TrackingError)):
+            raise known from error
         transient = isinstance(error, OSError | OperationalError) or getattr(error, "error_code", "") in (
             "TEMPORARILY_UNAVAILABLE",
             "INTERNAL_ERROR",
@@ -216,6 +226,10 @@ def _demand_usable(path: Path) -> None:
         with closing(sqlite3.connect(path, timeout=5)) as database:
             database.execute("PRAGMA schema_version")
     except (OSError, sqlite3.Error) as error:
+        if "full" in str(error) or (isinstance(error, OSError) and error.errno == errno.ENOSPC):
+            raise DiskFullError(
+                f"the tracking database {path} cannot grow: the disk is full", "free space on that disk"
+            ) from error
         raise TrackingError(
             f"the tracking database {path} cannot be opened: {error}",
             "see that its folder can be written, or mend tracking: in stack.yaml",

@@ -17,7 +17,12 @@ SPEC = {
     "model": "loans",
     "task": "binary",
     "data": {"source": "rows", "key": "id", "event_time": "at", "target": "y", "positive": "1", "entities": ["who"]},
-    "contract": {"id": {"type": "string"}, "at": {"type": "datetime"}, "x": {"type": "float"}, "who": {"type": "string"}},
+    "contract": {
+        "id": {"type": "string"},
+        "at": {"type": "datetime"},
+        "x": {"type": "float"},
+        "who": {"type": "string"},
+    },
     "features": {"spent": {"of": "x", "stat": "sum", "by": "who", "window": "30d"}},
 }
 
