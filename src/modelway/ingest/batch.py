@@ -149,11 +149,17 @@ def raw_rows(rows: pl.DataFrame, key: str | None) -> pl.DataFrame:
     if rows.height == 0:
         return pl.DataFrame(schema=QUARANTINE)
     inner = [name for name in rows.columns if not name.startswith("_")]
-    raw = rows.select(pl.struct(inner).struct.json_encode()).to_series() if inner else pl.Series(["{}"] * rows.height)
+    told = [_told(rows[name]) for name in inner]
+    raw = pl.select(pl.struct(told).struct.json_encode()).to_series() if inner else pl.Series(["{}"] * rows.height)
     named = rows.with_columns(raw.alias("_raw"))
     if key in rows.columns:
-        named = named.with_columns(pl.col(str(key)).cast(pl.String).alias("_key"))
+        named = named.with_columns(keys(rows, key, pl.Series("_content", [], dtype=pl.String)))
     return _shaped(named)
+
+
+def _told(values: pl.Series) -> pl.Series:
+    """As JSON can hold it: it has no infinity, and would say null, which is another value."""
+    return values.cast(pl.String) if values.dtype.is_float() and values.is_infinite().any() else values
 
 
 def _shaped(rows: pl.DataFrame) -> pl.DataFrame:

@@ -1,5 +1,6 @@
 """Killed at any point and started again, or two at once: every row is in its table once, with its offsets."""
 
+import math
 import random
 from collections import Counter
 from dataclasses import replace
@@ -13,9 +14,10 @@ from modelway.clock import WallClock
 from modelway.contracts.contract import Contract
 from modelway.contracts.table import check_table
 from modelway.events.folder import FolderEventLog
-from modelway.events.log import NewEvent
+from modelway.events.log import ARROW, NewEvent
 from modelway.ingest import quarantine
 from modelway.ingest.batch import APP, Source, ingest_batch
+from modelway.ingest.files import ipc_bytes
 from modelway.lake.delta import DeltaLake
 from modelway.spec.model import Rule
 from tests.support.killing import KILLED, passages, run_apart, start_apart
@@ -165,3 +167,18 @@ def test_a_refused_row_does_not_come_back_over_its_correction(tmp_path):
     assert sorted(lake.read("loans").select("_key", "x").iter_rows()) == [("a", 8.0), ("b", -2.0)]
     assert quarantine.listed(lake, taken) == []
     assert quarantine.replay(lake, taken, datetime.now(UTC)) is None
+
+
+def test_refused_rows_are_kept_as_they_came_and_known_by_the_tables_keys(tmp_path):
+    """A key that is a whole number in a column of doubles; infinity, which JSON has no word for."""
+    rule = Rule(type="float", min=-5)
+    source = Source(
+        "loans", lambda rows: check_table(rows, Contract({"id": Rule(type="float"), "x": rule}), "id"), key="id"
+    )
+    log, lake = FolderEventLog(tmp_path / "events", WallClock()), DeltaLake(tmp_path / "lake")
+    for chunk in ({"id": [1.0, 2.0, 3.0], "x": [-9.0, math.inf, 0.5]}, {"id": [1.0], "x": [0.7]}):
+        log.append("loans", [NewEvent("chunk", ipc_bytes(pl.DataFrame(chunk)), ARROW)])
+        ingest_batch(log, lake, source)
+    assert [(line["key"], line["row"]) for line in quarantine.listed(lake, source)] == [("2", '{"id":2.0,"x":"inf"}')]
+    assert quarantine.replay(lake, source, datetime.now(UTC)).accepted == 0
+    assert sorted(lake.read("loans").select("_key", "x").iter_rows()) == [("1", 0.7), ("3", 0.5)]
