@@ -1,5 +1,5 @@
 # Two commands on a fresh machine: `make demo`, `make test`. Each sets up what it needs with PyPI alone.
-.PHONY: help setup demo test test-all check engines bench stack lock docs clean
+.PHONY: help setup demo fraud test test-all check engines spark bench bench-data stack lock docs clean
 PYTHON ?= 3.11
 VENV ?= .venv
 PY := $(VENV)/bin/python
@@ -16,6 +16,9 @@ setup: $(VENV)/.ready  ## the Python environment, from the hash-pinned lock
 demo: setup  ## replay twenty years of the market example through the whole loop, and write the report
 	@$(PY) -m examples.market_risk
 
+fraud: setup  ## the fraud example: a stream of card payments through the whole loop, judged as the Fraud Detection Handbook does
+	@$(PY) -m examples.card_fraud
+
 test: setup  ## every test that needs PyPI alone
 	@$(PY) -m pytest -n 2 --dist worksteal
 	@$(PY) -m pytest -n 2 --dist worksteal -m "slow and not engines"
@@ -26,11 +29,17 @@ test-all: ## the tests on Python 3.12 and 3.13 too
 check: setup  ## lint, format, types, import rules
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports
 
-engines: setup  ## contract tests on the real engines (PostgreSQL)
+engines: setup  ## contract tests on the real engines (PostgreSQL, Kafka, S3, Valkey, Spark, Great Expectations)
 	@bash tools/engines.sh $(PY)
+
+spark:  ## an environment of its own with Spark (Java 17 and Maven are needed); `make engines` uses it
+	@bash tools/spark.sh .venv-spark
 
 bench: setup  ## the benchmarks; writes benchmarks/results/
 	@$(PY) -m benchmarks
+
+bench-data: setup  ## Kafka to Delta beside Spark Structured Streaming (Java 17 and Maven are needed)
+	@$(PY) -m benchmarks data delays catching_up backfill
 
 stack:  ## install the core with the Python library of every engine to come, and import them all in one process
 	@bash tools/stack.sh

@@ -5,7 +5,21 @@ from importlib import import_module
 
 from benchmarks.report import measured
 
-NAMES = ("start", "step", "ingest", "contracts", "drift", "run", "serving")
+NAMES = (
+    "start",
+    "step",
+    "ingest",
+    "backfill",
+    "data",
+    "delays",
+    "catching_up",
+    "contracts",
+    "features",
+    "lookup",
+    "drift",
+    "run",
+    "serving",
+)
 
 
 def main() -> None:

@@ -16,8 +16,9 @@ from benchmarks.tables import ALLOWED, payments
 from modelway.contracts.contract import Contract
 from modelway.contracts.table import check_table
 from modelway.events.log import EventLog, NewEvent
-from modelway.ingest.batch import Source, ingest_batch
+from modelway.ingest.batch import ingest_batch
 from modelway.ingest.files import send_rows
+from modelway.ingest.source import Source
 from modelway.spec.model import Rule
 from modelway.workspace import create_workspace
 
@@ -71,11 +72,22 @@ def json_events(frame: pl.DataFrame) -> list[NewEvent]:
     return [NewEvent(str(row["id"]), orjson.dumps(row)) for row in frame.iter_rows(named=True)]
 
 
+def payments_kinds() -> dict[str, str]:
+    """The contract's types by column."""
+    return {name: rule.type for name, rule in payments_contract().rules.items()}
+
+
 def payments_source() -> Source:
     """How `tables.payments` are checked and known."""
+    contract = payments_contract()
+    return Source(TOPIC, lambda rows: check_table(rows, contract, "id"), key="id", event_time="at")
+
+
+def payments_contract() -> Contract:
+    """Twenty columns, each with a type and a rule."""
     numbers = {f"number_{n}": Rule(type="float", min=-1_000, max=1_000) for n in range(10)}
     words = {f"word_{n}": Rule.model_validate({"type": "string", "in": ALLOWED}) for n in range(5)}
-    contract = Contract(
+    return Contract(
         {
             "id": Rule(type="string", nulls=0),
             "customer": Rule(type="int", min=0),
@@ -86,7 +98,6 @@ def payments_source() -> Source:
             **numbers,
         }
     )
-    return Source(TOPIC, lambda rows: check_table(rows, contract, "id"), key="id", event_time="at")
 
 
 def _road(send: Callable[[EventLog], None], rows: int) -> Road:
@@ -96,7 +107,8 @@ def _road(send: Callable[[EventLog], None], rows: int) -> Road:
         send(workspace.log)
         sent, processor = time.perf_counter(), time.process_time()
         source, accepted, refused = payments_source(), 0, 0
-        while (done := ingest_batch(workspace.log, workspace.lake, source, BATCH)) is not None:
+        known = workspace.known(source.topic, source.doubles_within)
+        while (done := ingest_batch(workspace.log, workspace.lake, source, known, BATCH)) is not None:
             accepted, refused = accepted + done.accepted, refused + done.quarantined
         road = Road(sent - started, time.perf_counter() - sent, time.process_time() - processor)
         workspace.close()

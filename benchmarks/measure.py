@@ -2,11 +2,13 @@
 
 import gc
 import json
+import resource
 import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 
@@ -60,6 +62,15 @@ def timed(
         walls.append(wall)
         cpus.append(cpu)
     return Timed(Spread.of(walls), Spread.of(cpus), first)
+
+
+def peak_mb() -> float:
+    """The most memory that this program has had, in megabytes (`ru_maxrss` begins with that of the process that started it)."""
+    told = Path("/proc/self/status")
+    if told.exists():
+        line = next(line for line in told.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) / 1e3
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
 def tell(record: dict[str, Any]) -> None:

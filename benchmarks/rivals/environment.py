@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,18 @@ ENVS = ROOT / "benchmarks" / ".envs"
 PINS: Mapping[str, tuple[str, ...]] = {
     "dagster": ("dagster==1.13.29",),
     "evidently": ("evidently==0.7.23", "pandas==2.3.3", "pyarrow>=18"),
+    "feast": ("feast[duckdb]==0.67.0",),
     "great_expectations": ("great_expectations==1.24.1", "pandas==2.3.3", "pyarrow>=18"),
     "pandera": ("pandera[polars]==0.35.0", "polars==2.1.0"),
     "prefect": ("prefect==3.9.1",),
+    "spark": ("pyspark==4.2.0",),
 }
-QUIET = {"DO_NOT_TRACK": "1", "GX_ANALYTICS_ENABLED": "false", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "FEAST_USAGE": "False",
+    "GX_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+}
 _INSTALL_SECONDS = 900
 
 
@@ -29,12 +36,17 @@ class MissingRivalError(Exception):
 
 def pin(rival: str) -> str:
     """Its name and version."""
-    return PINS[rival][0].replace("==", " ").replace("[polars]", "")
+    return PINS[rival][0].replace("==", " ").replace("[polars]", "").replace("[duckdb]", "")
 
 
-def ask(rival: str, settings: Mapping[str, Any], *, seconds: float = 1_800) -> dict[str, Any]:
-    """Run `benchmarks.rivals.<rival>` in its environment and return what it tells; raises MissingRivalError."""
-    command = [str(_python(rival)), "-m", f"benchmarks.rivals.{rival}_rival", json.dumps(dict(settings))]
+def ask(
+    rival: str, settings: Mapping[str, Any], *, seconds: float = 1_800, before: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Run `benchmarks.rivals.<rival>` in its environment and return what it tells; raises MissingRivalError.
+
+    `before` stands in front of the command (`taskset`).
+    """
+    command = [*before, str(_python(rival)), "-m", f"benchmarks.rivals.{rival}_rival", json.dumps(dict(settings))]
     environment = {**user_environment(), **QUIET, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
     try:
         done = subprocess.run(
@@ -68,6 +80,8 @@ def _python(rival: str) -> Path:
 
 
 def _commands(place: Path, python: Path, pins: tuple[str, ...]) -> list[list[str]]:
+    if place.name == "spark":  # with the jars of Delta and Kafka, which are not on PyPI
+        return [["bash", str(ROOT / "tools" / "spark.sh"), str(place)]]
     uv = shutil.which("uv") or shutil.which("uv", path=str(ROOT / ".venv-uv" / "bin"))
     if uv:
         return [

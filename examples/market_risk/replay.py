@@ -8,12 +8,9 @@ HTTP what it expects, and sends the outcome five trading days later. Every five 
 import argparse
 import random
 import shutil
-import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,6 +18,7 @@ from pathlib import Path
 import httpx
 import orjson
 
+from examples.live import look, up
 from examples.market_risk import bars
 from examples.market_risk.bars import AHEAD, Day
 from examples.market_risk.report import write_report
@@ -28,10 +26,9 @@ from examples.market_risk.story import Told, told
 from modelway import lifecycle
 from modelway.errors import ServerError
 from modelway.events.log import NewEvent
-from modelway.flow.reporting import server_address
 from modelway.records import Trigger
 from modelway.serving.client import infer
-from modelway.state.replay_clock import ask_look, set_replay_time
+from modelway.state.replay_clock import set_replay_time
 from modelway.workspace import Workspace, create_workspace, open_workspace
 
 MODEL = "market-risk"
@@ -40,7 +37,6 @@ STACK = "serving: {port: 0}\ntick_seconds: 0.05\n"
 FIRST_YEARS = 1250
 """Trading days before the first training: five years."""
 LOOK_EVERY = timedelta(days=35)
-_PATIENCE = 120.0
 
 Show = Callable[[str, float], None]
 
@@ -87,7 +83,7 @@ def replay(
         version = lifecycle.run(workspace, run)
         lifecycle.release(workspace, MODEL, version.number, "demo", "the first champion")
         seconds["first champion"] = time.perf_counter() - began
-        with _up(workspace) as url, httpx.Client(timeout=60) as client:
+        with up(workspace) as url, httpx.Client(timeout=60) as client:
             _live(workspace, days, first, url, client, asked, show)
         seconds["years of service"] = time.perf_counter() - began - sum(seconds.values())
         show("reading the ledger and the lake", 1.0)
@@ -137,48 +133,8 @@ def _ask(client: httpx.Client, url: str, day: Day, asked: Asked) -> None:
 
 
 def _look(workspace: Workspace, client: httpx.Client, url: str, now: datetime, asked: Asked) -> None:
-    """Let the control loop look, wait until it has, and until the server follows the routes that it left."""
-    ask_look(workspace.database, now)
     asked.looks += 1
-    beat = workspace.places.heartbeat
-    _until(lambda: beat.exists() and beat.read_text() == now.isoformat(), "the control loop did not look", workspace)
-    wanted = workspace.traffic.routes().get(MODEL)
-    if wanted is None:
-        raise ServerError(f"{MODEL} has no route", f"see {workspace.places.logs}")
-
-    def followed() -> bool:
-        reply = client.get(f"{url}/v2/models/{MODEL}")
-        return reply.status_code == 200 and reply.json()["parameters"]["generation"] == wanted.generation
-
-    _until(followed, "the server did not follow the routes", workspace)
-
-
-def _until(condition: Callable[[], bool], problem: str, workspace: Workspace) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
-            raise ServerError(f"{problem} within {_PATIENCE:g} s", f"see {workspace.places.logs}")
-        time.sleep(0.005)
-
-
-@contextmanager
-def _up(workspace: Workspace) -> Iterator[str]:
-    """`modelway up` as a process; its address."""
-    command = [sys.executable, "-m", "modelway", "up", "--workspace", str(workspace.places.root)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    try:
-
-        def ready() -> bool:
-            if process.poll() is not None:
-                said = process.stderr.read().decode() if process.stderr else ""
-                raise ServerError(f"`modelway up` ended: {said}", f"see {workspace.places.logs}")
-            return workspace.places.heartbeat.exists() and server_address(workspace) is not None
-
-        _until(ready, "`modelway up` was not ready", workspace)
-        yield str(server_address(workspace))
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+    look(workspace, MODEL, client, url, now)
 
 
 def planted(days: Sequence[Day], at: int, scale: float = 2.5, noise_at: int | None = None) -> list[Day]:

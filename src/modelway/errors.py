@@ -120,7 +120,11 @@ class EngineError(ModelwayError):
         self.transient = transient
 
 
-class EventLogError(EngineError): ...
+class EventLogError(EngineError):
+    def __init__(self, problem: str, fix: str = "", *, transient: bool = False, topic: str = "") -> None:
+        super().__init__(problem, fix, transient=transient)
+        self.topic = topic
+        """The one topic that is in trouble, when it is one."""
 
 
 class LakeError(EngineError): ...

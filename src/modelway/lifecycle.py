@@ -13,14 +13,19 @@ may be killed at any line and called again: what a step made stands in the contr
 from typing import TYPE_CHECKING
 
 from modelway.errors import EngineError, ModelwayError, unforeseen
-from modelway.flow import feeding, making, opening, releasing, runs
-from modelway.flow.feeding import ingest, quarantined, replay_quarantine, send_files, send_labels
+from modelway.flow import making, opening, releasing, runs
+from modelway.flow.at_scale import features_table
+from modelway.flow.erasing import resume as erase_what_is_due
+from modelway.flow.feeding import ingest, quarantined, refused, replay_quarantine, send_labels
 from modelway.flow.holding import hold, holder_name, insist
 from modelway.flow.pins import maintain, maintain_when_due
+from modelway.flow.positions import positions, set_positions
+from modelway.flow.rebuilding import rebuild as rebuild_features
 from modelway.flow.releasing import approve, mirror, release, roll_out, rollback
 from modelway.flow.reporting import explain_margins, run_report
 from modelway.flow.retraining import retrain
 from modelway.flow.runs import REFIT, STEPS, Tell, Work
+from modelway.flow.sending import send_files, silent
 from modelway.flow.watching import trouble, watch
 from modelway.records import Trigger, Version
 from modelway.state import runs as store
@@ -32,14 +37,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     "approve",
+    "erase_what_is_due",
     "explain_margins",
+    "features_table",
     "ingest",
     "maintain",
     "maintain_when_due",
     "mirror",
     "one_step",
     "open_run",
+    "positions",
     "quarantined",
+    "rebuild_features",
+    "refused",
     "release",
     "replay_quarantine",
     "retrain",
@@ -49,6 +59,7 @@ __all__ = [
     "run_report",
     "send_files",
     "send_labels",
+    "set_positions",
     "tend",
     "trouble",
     "watch",
@@ -59,7 +70,8 @@ __all__ = [
 def tend(workspace: "Workspace", model: str, lease: "Lease | None" = None) -> None:
     """Everything that one model needs now, in the order in which the data flow: what the control loop does at each tick."""
     spec = workspace.spec(model)
-    ingest(workspace, spec)
+    if not workspace.stack.ingestion.processes:  # else processes of their own do nothing but that
+        ingest(workspace, spec)
     work_off(workspace, spec, lease)
     roll_out(workspace, spec, lease)
     watch(workspace, spec, lease)
@@ -69,12 +81,12 @@ def tend(workspace: "Workspace", model: str, lease: "Lease | None" = None) -> No
     mirror(workspace, spec)
 
 
-def open_run(workspace: "Workspace", model: str, trigger: Trigger, tell: Tell = feeding.silent) -> str:
+def open_run(workspace: "Workspace", model: str, trigger: Trigger, tell: Tell = silent) -> str:
     """The id of the run that a person asks for; automatic runs are named by the decision that they follow from."""
     return opening.open_manual(workspace, model, trigger, tell)
 
 
-def run(workspace: "Workspace", run_id: str, tell: Tell = feeding.silent) -> Version:
+def run(workspace: "Workspace", run_id: str, tell: Tell = silent) -> Version:
     """One pass of the lifecycle; what is done already is not done again. A refused candidate is registered too."""
     with insist(workspace, f"run/{run_id}", holder_name()) as lease:
         return _run(workspace, run_id, lease, tell)
@@ -95,7 +107,7 @@ def work_off(workspace: "Workspace", spec: "Spec", lease: "Lease | None" = None)
             continue  # the command that opened it is about to start it
         with hold(workspace, f"run/{waiting.id}", holder_name()) as mine:
             if mine is not None:
-                version = _run(workspace, waiting.id, mine, feeding.silent)
+                version = _run(workspace, waiting.id, mine, silent)
                 releasing.release_own(workspace, spec, waiting, version)
 
 
@@ -107,11 +119,10 @@ def _run(workspace: "Workspace", run_id: str, lease: "Lease", tell: Tell) -> Ver
         making.tell_tracking(work)
     except ModelwayError as error:
         if not (isinstance(error, EngineError) and error.transient):
-            store.finish(workspace.database, run_id, workspace.clock.now(), error=error.problem, lease=lease)
+            _fail(workspace, run_id, error, lease)
         raise
     except Exception as error:
-        problem = unforeseen(error).problem
-        store.finish(workspace.database, run_id, workspace.clock.now(), error=problem, lease=lease)
+        _fail(workspace, run_id, unforeseen(error), lease)
         raise
     store.finish(workspace.database, run_id, workspace.clock.now(), lease=lease)
     if work.spec.training.refit and version.accepted and not run_id.endswith(REFIT):
@@ -119,3 +130,8 @@ def _run(workspace: "Workspace", run_id: str, lease: "Lease", tell: Tell) -> Ver
         store.open_run(workspace.database, run_id + REFIT, work.model, again, workspace.clock.now(), lease)
         return _run(workspace, run_id + REFIT, lease, tell)
     return version
+
+
+def _fail(workspace: "Workspace", run_id: str, error: ModelwayError, lease: "Lease") -> None:
+    now, kind = workspace.clock.now(), type(error).__name__
+    store.finish(workspace.database, run_id, now, error=error.problem, kind=kind, lease=lease)

@@ -11,6 +11,8 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from modelway.errors import UsageError
+
 T = TypeVar("T")
 
 Task = Literal["binary", "multiclass", "regression"]
@@ -47,7 +49,10 @@ class TableVersion:
 
     @classmethod
     def parse(cls, text: str) -> "TableVersion":
+        """`table@version`; raises UsageError for anything else."""
         table, _, version = text.rpartition("@")
+        if not table or not version.isdigit():
+            raise UsageError(f"{text!r} names no version of a table", "write TABLE@VERSION, for example loans@12")
         return cls(table, int(version))
 
 
@@ -61,9 +66,9 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """One value that breaks one rule; `row` counts from 0 in the checked batch."""
+    """One value that breaks one rule; `row` counts from 0 in the checked batch, None: no single row is to blame."""
 
-    row: int
+    row: int | None
     key: str
     column: str
     rule: str
@@ -84,7 +89,12 @@ class Ingested:
     corrections: int = 0
     quarantined: int = 0
     warnings: Mapping[str, int] = field(default_factory=dict)
-    next_offset: int = 0
+    events: int = 0
+    """Events of the log that were read."""
+    tombstones: int = 0
+    """Of them those without a value: a key was deleted; the table keeps what it knew."""
+    breaches: Mapping[str, int] = field(default_factory=dict)
+    """`column: rule` → values that broke it, warnings too; of a rule of whole batches, how many batches."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,9 @@
 Nothing heavy is imported before it is needed: the server opens the event log and the artefacts, and never the lake or MLflow.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -17,19 +18,27 @@ from modelway.events.log import EventLog
 
 if TYPE_CHECKING:
     from modelway.compute.port import Compute
+    from modelway.events.spool import Spool
     from modelway.features.engine import FeatureEngine
-    from modelway.features.online import OnlineValues
+    from modelway.features.online import Group, OnlineValues
+    from modelway.features.tables import TableFeatures
+    from modelway.ingest.known import Known
+    from modelway.lake.delta import DeltaLake
     from modelway.lake.tables import Lake
+    from modelway.lake.upkeep import Upkeep
     from modelway.metrics.port import Metrics
     from modelway.monitoring.alerts import AlertSink
     from modelway.rollout.traffic import Traffic
+    from modelway.schemas.port import Schemas
     from modelway.secrets.port import Secrets
     from modelway.spec.model import Spec
-    from modelway.spec.stack import Stack
+    from modelway.spec.stack import KafkaEvents, Stack
     from modelway.state.database import Database
     from modelway.training.tracking import Tracking
 
 INNER = ".modelway"
+_REQUEST_PATIENCE = timedelta(seconds=2)
+"""How long a request waits for brokers."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +77,10 @@ class Places:
     def heartbeat(self) -> Path:
         """Touched by the control loop at every tick."""
         return self.inner / "heartbeat"
+
+    @property
+    def spool(self) -> Path:
+        return self.inner / "spool"
 
     @property
     def routes(self) -> Path:
@@ -119,9 +132,61 @@ class Workspace:
 
     @cached_property
     def log(self) -> EventLog:
+        told = self.stack.events.kafka
+        return self.folder_log("events") if told is None else self._kafka(told, told.patience)
+
+    def _kafka(self, told: "KafkaEvents", patience: "timedelta") -> EventLog:
+        from modelway.events.kafka import KafkaEventLog
+        from modelway.events.kafka_settings import settings_of
+
+        return KafkaEventLog(
+            settings_of(told.bootstrap, told.options, self.secrets),
+            self.clock,
+            prefix=told.prefix,
+            partitions=told.partitions,
+            replication=told.replication,
+            retention=None if told.retention == "forever" else told.retention,
+            patience=patience.total_seconds(),
+        )
+
+    @cached_property
+    def spool(self) -> "Spool | None":
+        """Where this machine's events wait for the brokers; None where the event log is in the workspace itself."""
+        from modelway.events.spool import Spool
+
+        told = self.stack.events.kafka
+        if told is None:
+            return None
+        return Spool(self.places.spool, self.clock, told.spool_megabytes * 1_000_000)
+
+    @cached_property
+    def request_log(self) -> EventLog:
+        """The event log for who must answer at once: with brokers, appends end in the spool, and a read is given up soon."""
+        from modelway.events.spool import SpoolingEventLog
+
+        told = self.stack.events.kafka
+        if self.spool is None or told is None:
+            return self.log
+        return SpoolingEventLog(self.spool, self._kafka(told, min(told.patience, _REQUEST_PATIENCE)))
+
+    def folder_log(self, name: str) -> EventLog:
+        """A log in the workspace's inner folder, whatever the stack says."""
         from modelway.events.folder import FolderEventLog
 
-        return FolderEventLog(self.places.inner / "events", self.clock, segment_bytes=self.stack.events.segment_bytes)
+        return FolderEventLog(
+            self.places.inner / name, self.clock, segment_bytes=self.stack.events.folder.segment_bytes
+        )
+
+    @cached_property
+    def schemas(self) -> "Schemas | None":
+        """The schema registry, if the stack names one."""
+        asked = self.stack.events.kafka.registry if self.stack.events.kafka else None
+        if asked is None:
+            return None
+        from modelway.schemas.registry import RegistrySchemas
+
+        password = self.secrets.get("registry_password") if asked.username else ""
+        return RegistrySchemas(asked.url, asked.username, password, asked.ca)
 
     @cached_property
     def artifacts(self) -> ArtifactStore:
@@ -131,15 +196,61 @@ class Workspace:
 
     @cached_property
     def lake(self) -> "Lake":
+        return self._delta
+
+    @cached_property
+    def upkeep(self) -> "Upkeep":
+        """For the tables of `lake`, through the same handles."""
+        from modelway.lake.delta import DeltaUpkeep
+
+        return DeltaUpkeep(self._delta)
+
+    @cached_property
+    def _delta(self) -> "DeltaLake":
         from modelway.lake.delta import DeltaLake
 
-        return DeltaLake(self.places.inner / "lake")
+        return DeltaLake(self.stack.lake.delta.uri or self.places.inner / "lake", self._storage)
 
-    def online(self, name: str) -> "OnlineValues":
-        """Online values by name (see `flow.serving.values_name`): opened for the caller, who keeps them."""
+    @property
+    def _storage(self) -> dict[str, str]:
+        """The options of the lake's object store, secrets included; {} for a folder."""
+        told = self.stack.lake.delta
+        return {**told.options, **{option: self.secrets.get(name) for option, name in told.secrets.items()}}
+
+    def table_address(self, table: str) -> str:
+        """Where another engine reads a table of the lake: an absolute folder, or an address in object storage."""
+        return self._delta.address(table)
+
+    def known(self, table: str, within: timedelta) -> "Known":
+        """What this process knows of a table's rows; of many tables the least recently used are forgotten first."""
+        from modelway.ingest.known import Known
+
+        room = self.stack.ingestion.doubles_memory * 1_000_000
+        held = self._known.pop((table, within), None) or Known(table, within, room)
+        self._known[table, within] = held
+        while sum(one.size for one in self._known.values()) > room and len(self._known) > 1:
+            self._known.pop(next(iter(self._known)))
+        return held
+
+    @cached_property
+    def _known(self) -> "dict[tuple[str, timedelta], Known]":
+        return {}
+
+    def online(self, name: str, groups: "Sequence[Group]") -> "OnlineValues":
+        """Online values by name (see `flow.serving.values_name`), for these groups: opened for the caller, who keeps them."""
         from modelway.features.sqlite import SqliteOnlineValues
 
-        return SqliteOnlineValues(self.places.inner / "online" / f"{name}.db")
+        if (valkey := self.stack.online.valkey) is not None:
+            from modelway.features.valkey import ValkeyOnlineValues
+
+            password = self.secrets.get(valkey.password) if valkey.password else None
+            ttl = None if valkey.ttl is None else int(valkey.ttl.total_seconds())
+            return ValkeyOnlineValues(valkey.url, name, groups, password=password, ttl_seconds=ttl)
+        return SqliteOnlineValues(self.places.inner / "online" / f"{name}.db", groups)
+
+    def has_online(self, name: str) -> bool:
+        """Whether online values of this name may be there: a folder knows, of a server it is asked when they are opened."""
+        return self.stack.online.valkey is not None or (self.places.inner / "online" / f"{name}.db").exists()
 
     @cached_property
     def metrics(self) -> "Metrics":
@@ -169,9 +280,22 @@ class Workspace:
 
     @cached_property
     def features(self) -> "FeatureEngine":
-        from modelway.features.ibis import IbisEngine
+        from modelway.features.arrays import ArrayEngine
 
-        return IbisEngine()
+        return ArrayEngine()
+
+    @cached_property
+    def table_features(self) -> "TableFeatures":
+        """Features from tables to tables; raises NotFoundError when stack.yaml names no engine for them."""
+        from modelway.features.spark import SparkFeatures
+
+        spark = self.stack.features.spark
+        if spark is None:
+            raise NotFoundError(
+                "stack.yaml names no engine for features at scale",
+                "write features: {spark: {master: 'local[2]', python: DIR/bin/python}}; bash tools/spark.sh DIR makes DIR",
+            )
+        return SparkFeatures(spark.master, Path(spark.python), spark.settings, storage=self._storage)
 
     def sinks(self, spec: "Spec") -> list["AlertSink"]:
         """The alert sinks that the spec names."""
@@ -185,8 +309,8 @@ class Workspace:
 
         path = self.places.spec(model)
         self.demand_model(model)
-        told = path.stat()
-        stamp = (told.st_mtime_ns, told.st_size)
+        files = (path, *sorted(path.parent.glob("*.py")))  # features may be functions in Python files beside it
+        stamp = tuple((told.st_mtime_ns, told.st_size) for told in (file.stat() for file in files))
         if (read := self._specs.get(model)) is not None and read[0] == stamp:
             return read[1]  # the control loop asks at every tick
         spec = load_spec(path)
@@ -194,7 +318,7 @@ class Workspace:
         return spec
 
     @cached_property
-    def _specs(self) -> "dict[str, tuple[tuple[int, int], Spec]]":
+    def _specs(self) -> "dict[str, tuple[tuple[tuple[int, int], ...], Spec]]":
         """The specs as last read, by the stamps of their files."""
         return {}
 
@@ -216,6 +340,10 @@ class Workspace:
         """Every engine with its ping, opened only then: one that cannot be opened does not hide the others."""
         yield "control database", lambda: self.database.ping()
         yield "event log", lambda: self.log.ping()
+        if self.stack.events.kafka:
+            yield "spool", lambda: self.spool.ping() if self.spool else None
+        if self.stack.events.kafka and self.stack.events.kafka.registry:
+            yield "schema registry", lambda: self.schemas.ping() if self.schemas else None
         yield "lake", lambda: self.lake.ping()
         yield "artefacts", lambda: self.artifacts.ping()
         yield "features", lambda: self.features.ping()
@@ -226,8 +354,8 @@ class Workspace:
 
     def close(self) -> None:
         """Close what was opened."""
-        for name in ("compute", "log", "database"):
-            if name in self.__dict__:
+        for name in ("compute", "log", "request_log", "spool", "schemas", "database"):
+            if self.__dict__.get(name) is not None:
                 self.__dict__[name].close()
 
 

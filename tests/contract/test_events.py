@@ -35,8 +35,8 @@ def test_many_segments_are_one_log_also_for_a_second_process(log, tmp_path):
     assert len(list((tmp_path / "events" / "loans").glob("*.log"))) > 5
     other = opened(tmp_path / "events")
     assert read_all(other, "loans") == [e.value for e in numbered(400)]
-    assert other.append("loans", numbered(1, 400)) == 400
-    assert log.append("loans", numbered(1, 401)) == 401
+    other.append("loans", numbered(1, 400))
+    log.append("loans", numbered(1, 401))
     assert read_all(log, "loans", 1000) == [e.value for e in numbered(402)]
     other.close()
 
@@ -55,7 +55,7 @@ def test_a_torn_last_write_is_unseen_and_then_cut_off(tmp_path_factory, cut, gar
     segment.write_bytes(whole + second[: min(cut, len(second) - 1)] + (garbage if cut < 30 else b""))
     again = opened(root, 1_000_000)
     assert read_all(again, "loans") == [e.value for e in numbered(3)]
-    assert again.append("loans", numbered(1, 3)) == 3
+    again.append("loans", numbered(1, 3))
     assert read_all(again, "loans") == [e.value for e in numbered(4)]
     again.close()
 

@@ -1,4 +1,4 @@
-"""The feature engine's checks over Ibis on DuckDB, and what is its own: threads do not show; and that the checks can fail."""
+"""The feature engine's checks over arrays and over Ibis on DuckDB, and what is each one's own; and that the checks can fail."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,9 +8,30 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from modelway.errors import EngineError
+from modelway.features.arrays import ArrayEngine
 from modelway.features.engine import FeatureEngine
 from modelway.features.ibis import IbisEngine
 from modelway.testing.features import FeatureEngineChecks, plan_with, world
+
+
+class TestArrays(FeatureEngineChecks):
+    @pytest.fixture
+    def engine(self) -> FeatureEngine:
+        return ArrayEngine()
+
+
+class TestArraysInSmallPortions(FeatureEngineChecks):
+    @pytest.fixture
+    def engine(self) -> FeatureEngine:
+        return ArrayEngine(pairs=7)
+
+
+@pytest.mark.parametrize(("seed", "instant"), [(11, "counts"), (12, "does_not_count"), (13, "counts")])
+def test_arrays_and_duckdb_give_the_same_to_the_last_bit(seed, instant):
+    events, features = world(seed, 300)
+    plan = plan_with(features, instant)
+    one, other = (engine.compute(events, events, plan) for engine in (ArrayEngine(pairs=1_000), IbisEngine(threads=1)))
+    assert_frame_equal(one, other, check_exact=True)
 
 
 class TestIbis(FeatureEngineChecks):

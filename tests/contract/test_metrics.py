@@ -67,6 +67,24 @@ def test_a_name_is_counted_or_observed_and_never_both(metrics):
     metrics.count("a")
     with pytest.raises(ValueError, match="a is a counter already"):
         metrics.observe("a", 1)
+    with pytest.raises(ValueError, match="a is a counter already"):
+        metrics.level("a", 1)
+
+
+def test_prometheus_own_parser_reads_it(metrics):
+    parser = pytest.importorskip("prometheus_client.parser")
+    metrics.count("modelway_ingested_rows_total", 7, topic='a"b', outcome="accepted")
+    metrics.level("modelway_ingestion_lag_seconds", 0.25, topic="loans")
+    metrics.observe("modelway_request_seconds", 0.3, model="loans", version="1")
+    found = {one.name: one for one in parser.text_string_to_metric_families(metrics.exposition().decode())}
+    assert {name: one.type for name, one in found.items()} == {
+        "modelway_ingested_rows": "counter",
+        "modelway_ingestion_lag_seconds": "gauge",
+        "modelway_request_seconds": "histogram",
+    }
+    assert [(one.labels, one.value) for one in found["modelway_ingestion_lag_seconds"].samples] == [
+        ({"topic": "loans"}, 0.25)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.docs.pages import ROOT, Reader, begins_in_workspace, blocks_of, copy_workspace, environment
 
@@ -76,6 +77,16 @@ def test_blocks_have_a_language_that_is_known_and_marks_that_mean_something(page
     for block in blocks_of(page):
         assert block.language in LANGUAGES, f"{_name(page)}:{block.line}"
         assert block.marks.keys() <= {"shown", "fails", "says", "until", "into", "file", "workspace"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_a_stack_that_is_only_shown_is_a_stack(page: Path) -> None:
+    from modelway.spec.stack import Stack
+
+    for block in blocks_of(page):
+        told = yaml.safe_load(block.text) if block.language == "yaml" and "shown" in block.marks else None
+        if told and told.keys() <= Stack.model_fields.keys() - {"features"}:  # that one is a key of both files
+            Stack.model_validate(told)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)

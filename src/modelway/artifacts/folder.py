@@ -43,6 +43,10 @@ class FolderArtifactStore(ArtifactStore):
     def has(self, digest: str) -> bool:
         return self._path(digest).is_file()
 
+    def remove(self, digest: str) -> None:
+        with _mapped():
+            self._path(digest).unlink(missing_ok=True)
+
     def ping(self) -> None:
         with _mapped(self._root):
             self._root.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 
 
 class ArtifactStore(ABC):
-    """Bytes by their sha256 (hex). Putting the same bytes twice is one artefact; nothing is ever changed."""
+    """Bytes by their sha256 (hex). Putting the same bytes twice is one artefact; nothing is changed, `remove` alone takes away."""
 
     @abstractmethod
     def put(self, data: bytes) -> str:
@@ -16,6 +16,10 @@ class ArtifactStore(ABC):
 
     @abstractmethod
     def has(self, digest: str) -> bool: ...
+
+    @abstractmethod
+    def remove(self, digest: str) -> None:
+        """Remove the artefact for good (the law asks for it); one that is not there is removed already."""
 
     @abstractmethod
     def ping(self) -> None:

@@ -13,9 +13,10 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog="Example: modelway step train --run loans-0001", hidden=True)(step)
     app.command(epilog="Example: modelway reproduce loans@3")(reproduce)
     quarantine = typer.Typer(
-        help="Rows that broke the contract: list, replay.", no_args_is_help=True, rich_markup_mode=None
+        help="Rows that broke the contract: list, show, replay.", no_args_is_help=True, rich_markup_mode=None
     )
     quarantine.command("list", epilog="Example: modelway quarantine list loans")(quarantine_list)
+    quarantine.command("show", epilog="Example: modelway quarantine show loans 0:17:0")(quarantine_show)
     quarantine.command("replay", epilog="Example: modelway quarantine replay loans")(quarantine_replay)
     app.add_typer(quarantine, name="quarantine")
 
@@ -43,12 +44,12 @@ def run(model: Model, where: Where = HERE, json: Json = False) -> None:
 def ingest(model: Model, where: Where = HERE, json: Json = False) -> None:
     """Bring new files, source rows, labels and predictions into the lake."""
     from modelway import lifecycle
-    from modelway.cli.output import print_json, say, table
+    from modelway.cli.output import print_json, progress, say, table
 
-    with opened(where) as workspace:
+    with opened(where) as workspace, progress(not json) as step:
         spec = workspace.spec(model)
-        lifecycle.send_files(workspace, spec)
-        passes = lifecycle.ingest(workspace, spec)
+        lifecycle.send_files(workspace, spec, step)
+        passes = lifecycle.ingest(workspace, spec, step)
     if json:
         print_json(passes)
         return
@@ -113,6 +114,26 @@ def quarantine_list(model: Model, where: Where = HERE, json: Json = False) -> No
         )
     else:
         say(f"{model}: the quarantine is empty")
+
+
+def quarantine_show(
+    model: Model,
+    place: Annotated[str, typer.Argument(help="PARTITION:OFFSET:INDEX, as `list` writes it.")],
+    where: Where = HERE,
+    json: Json = False,
+) -> None:
+    """One refused row or message as it came: its place, its reasons, its bytes."""
+    from modelway import lifecycle
+    from modelway.cli.output import print_json, table
+
+    with opened(where) as workspace:
+        found = lifecycle.refused(workspace, workspace.spec(model), place)
+    raw = found.pop("bytes", None)
+    whole = {**found, "hex": raw.hex(" ") if isinstance(raw, bytes) else None}
+    if json:
+        print_json(whole)
+    else:
+        table(f"{model}: refused at {place}", ("what", "value"), [(k, v) for k, v in whole.items() if v is not None])
 
 
 def quarantine_replay(model: Model, where: Where = HERE, json: Json = False) -> None:

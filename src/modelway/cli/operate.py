@@ -42,8 +42,8 @@ def predict(
     from modelway.cli.output import note, print_json, progress, say
     from modelway.files.read import read_table
     from modelway.files.write import write_csv
-    from modelway.flow.feeding import words_of
     from modelway.flow.predicting import predict_rows
+    from modelway.flow.sending import words_of
 
     with opened(where) as workspace, progress(not json) as tell:
         rows = read_table(data, text=words_of(workspace.spec(model)))

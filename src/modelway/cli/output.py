@@ -2,9 +2,14 @@
 
 import json
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
+
+from modelway.cli.time_left import TimeLeft, spoken
+
+_TELL_SECONDS = 10.0
 
 
 class Progress(Protocol):
@@ -75,14 +80,20 @@ def _silent(what: str, share: float | None = None) -> None:
 
 
 def _lines() -> Progress:
-    last = ""
+    """A line a stage; of a long one a line now and then, with the time that is left."""
+    last, left, told_at = "", TimeLeft(), time.monotonic()
 
     def step(what: str, share: float | None = None) -> None:
-        nonlocal last
-        stage = what.split(":")[0]
-        if stage != last and share is None:
-            note(f"  {what}")
-            last = stage
+        nonlocal last, left, told_at
+        stage, now = what.split(":")[0], time.monotonic()
+        if stage != last:
+            last, left, told_at = stage, TimeLeft(), now
+            if share is None:
+                note(f"  {what}")
+        seconds = left.seconds(share, now) if share is not None else None
+        if share is not None and now - told_at >= _TELL_SECONDS:
+            told_at = now
+            note(f"  {what}, {share:.0%}" + (f", {spoken(seconds)} left" if seconds is not None else ""))
 
     return step
 
@@ -92,11 +103,23 @@ def _live() -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=30), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[left]}"),
+    )
+    stage, left = "", TimeLeft()
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
+        task = bar.add_task("", total=None, left="")
 
         def step(what: str, share: float | None = None) -> None:
-            bar.update(task, description=what, total=None if share is None else 1.0, completed=share or 0.0)
+            nonlocal stage, left
+            if what.split(":")[0] != stage:
+                stage, left = what.split(":")[0], TimeLeft()
+            seconds = left.seconds(share, time.monotonic()) if share is not None else None
+            told = f"{spoken(seconds)} left" if seconds is not None else ""
+            bar.update(task, description=what, total=None if share is None else 1.0, completed=share or 0.0, left=told)
 
         yield step

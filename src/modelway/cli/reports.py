@@ -66,6 +66,14 @@ def show_status(found: Mapping[str, Any]) -> None:
             )
         )
     table("models", ("model", "champion", "release", "last run", "versions", "open alerts", "frozen"), rows)
+    if found["topics"]:
+        heads = ("topic", "behind", "for", "events/s", "refused", "last")
+        table("ingestion", heads, [_topic(name, told) for name, told in found["topics"].items()])
+    if found["spool"] and found["spool"]["waiting"]:
+        waiting = found["spool"]["waiting"].items()
+        lines = [(name, f"{one['events']:,} events", f"{one['seconds']:.1f} s") for name, one in waiting]
+        table("spool", ("topic", "waiting for the brokers", "for"), lines)
+        say(f"the spool takes {found['spool']['bytes'] / 1e6:,.1f} MB of {found['spool']['limit'] / 1e6:,.0f} MB")
     for model, state in found["models"].items():
         if state["release"] and state["release"].state in ("waiting", "shadow", "canary"):
             say(f"{model}: {state['release'].reason}")
@@ -73,5 +81,20 @@ def show_status(found: Mapping[str, Any]) -> None:
             say(f"{model}: run {state['run'].id} failed: {state['run'].error}")
         for alert in state["alerts"]:
             say(f"{model}: {alert.severity} since {cell(alert.opened)}: {alert.text}")
+    for one in found["erasures"]:
+        late = "OVERDUE since" if one["overdue"] else "due"
+        say(f"{one['model']}: erasure {one['id']} is open, {late} {cell(one['due'])}: modelway erase --resume")
+    for facts in found["tables"]:
+        say(
+            f"table {facts.table}: {facts.rows:,} rows in {facts.files:,} files ({facts.small:,} small), "
+            f"log {facts.log_bytes / 1e6:.1f} MB"
+        )
     if not found["models"]:
         say("next: modelway new NAME --data FILE --target COLUMN")
+
+
+def _topic(name: str, told: Mapping[str, Any]) -> tuple[Any, ...]:
+    away = told["lag_rows"] is None
+    behind = "the log does not answer" if away else f"{told['lag_rows']:,} events"
+    since = None if away or not told["lag_rows"] else f"{told['lag_seconds']:.1f} s"
+    return name, behind, since, round(told["per_second"], 1), f"{told['quarantine_share']:.2%}", told["last"]

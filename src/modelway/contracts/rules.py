@@ -1,14 +1,15 @@
 """A column's rule as questions to a typed value, and what is said when one is answered with no; pure."""
 
+import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from modelway.contracts.patterns import read_alike
 from modelway.contracts.values import READ, WRONG, quoted, shown
 from modelway.errors import SpecError
-from modelway.spec.model import Action, Rule
+from modelway.spec.contract import Action, ColumnType, Rule
 
 _A = {
     "float": "number",
@@ -29,8 +30,12 @@ class Question:
     words: Callable[[Any], str]
     bound: Any = None
     """Of `min` and `max`: what a value is compared with."""
+    allowed: frozenset[Any] | None = None
+    """Of `in`: the values, typed."""
     pattern: str | None = None
-    """Of `pattern`: the expression, where a table may ask Rust's engine for it."""
+    """Of `pattern`: the expression, as written."""
+    alike: bool = False
+    """Whether Rust's engine may be asked for it (see `patterns`)."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +45,23 @@ class Compiled:
     column: str
     read: Callable[[Any], Any]
     questions: tuple[Question, ...]
-    no_nulls: bool
     nulls: float | None
     unique: bool
-    action: Action
-    kind: str
+    references: str | None
+    kind: ColumnType
+    on_breach: Action | Mapping[str, Action]
+
+    def action(self, name: str) -> Action:
+        """What a breach of this rule of the column does."""
+        return self.on_breach if isinstance(self.on_breach, str) else self.on_breach.get(name, "quarantine")
+
+    @property
+    def no_nulls(self) -> bool:
+        return self.nulls == 0
+
+    def too_many(self, missing: int, rows: int) -> bool:
+        """Whether so many missing values of a batch are too many."""
+        return self.nulls is not None and missing > at_most(self.nulls, rows)
 
     def wrong(self, value: Any) -> str:
         return f"{self.column}: {quoted(value)} is no {_A[self.kind]}"
@@ -57,9 +74,15 @@ class Compiled:
 def compiled(column: str, rule: Rule) -> Compiled:
     """Raises SpecError when a bound is not of the column's type."""
     read = READ[rule.type]
-    questions = [*_bounds(column, rule, read), *_allowed(column, rule, read), *_pattern(column, rule)]
-    none = rule.nulls is not None and rule.nulls == 0
-    return Compiled(column, read, tuple(questions), none, rule.nulls, rule.unique, rule.on_breach, rule.type)
+    questions = [*_bounds(column, rule, read), *_allowed(column, rule), *_pattern(column, rule)]
+    if rule.distribution and rule.distribution.new_categories:
+        known_values(column, rule.type, rule.distribution.new_categories.known, "distribution.new_categories.known")
+    return Compiled(column, read, tuple(questions), rule.nulls, rule.unique, rule.references, rule.type, rule.on_breach)
+
+
+def at_most(share: float, rows: int) -> int:
+    """How many rows a share of them is at most; 29 % of 100 are 29, though 0.29 × 100 is less in doubles."""
+    return math.floor(share * rows + 1e-9)
 
 
 def _bounds(column: str, rule: Rule, read: Callable[[Any], Any]) -> list[Question]:
@@ -75,12 +98,19 @@ def _bounds(column: str, rule: Rule, read: Callable[[Any], Any]) -> list[Questio
     return found
 
 
-def _allowed(column: str, rule: Rule, read: Callable[[Any], Any]) -> list[Question]:
+def known_values(column: str, kind: ColumnType, values: Sequence[Any], name: str) -> list[Any]:
+    """The values of a list, typed; raises SpecError for one that is not of the column's type."""
+    return [_bound(column, name, value, READ[kind]) for value in values]
+
+
+def _allowed(column: str, rule: Rule) -> list[Question]:
     if rule.allowed is None:
         return []
-    known = frozenset(_bound(column, "in", value, read) for value in rule.allowed)
+    known = frozenset(known_values(column, rule.type, rule.allowed, "in"))
     said = ", ".join(shown(value) for value in rule.allowed[:8]) + (", …" if len(rule.allowed) > 8 else "")
-    return [Question("in", lambda v: v not in known, lambda v: f"{column}: {shown(v)} is none of {said}")]
+    return [
+        Question("in", lambda v: v not in known, lambda v: f"{column}: {shown(v)} is none of {said}", allowed=known)
+    ]
 
 
 def _pattern(column: str, rule: Rule) -> list[Question]:
@@ -98,7 +128,8 @@ def _pattern(column: str, rule: Rule) -> list[Question]:
             "pattern",
             lambda v: pattern.search(str(v)) is None,
             lambda v: f"{column}: {shown(v)} {words}",
-            pattern=rule.pattern if read_alike(rule.pattern) else None,
+            pattern=rule.pattern,
+            alike=read_alike(rule.pattern),
         )
     ]
 

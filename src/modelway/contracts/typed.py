@@ -1,5 +1,7 @@
 """A raw column read under a contract's type: vectorised where the raw type allows it, else value by distinct value."""
 
+import math
+
 import polars as pl
 
 from modelway.contracts.values import EXACT, READ, WRONG
@@ -35,7 +37,10 @@ def typed(raw: pl.Series, kind: ColumnType) -> tuple[pl.Series, pl.Series]:
 def _fast(raw: pl.Series, kind: ColumnType) -> tuple[pl.Series, pl.Series] | None:
     dtype = raw.dtype
     if kind == "float" and dtype.is_numeric():
-        made = raw.cast(pl.Float64).fill_nan(None)
+        made = raw.cast(pl.Float64)
+        if math.isfinite(made.sum()):  # the usual case copies nothing; one value that is not finite spoils the sum
+            return made, _none(raw)
+        made = made.fill_nan(None)
         beyond = made.is_infinite().fill_null(False)
         return made.set(beyond, None), beyond
     if kind == "int" and dtype.is_integer():
@@ -46,7 +51,8 @@ def _fast(raw: pl.Series, kind: ColumnType) -> tuple[pl.Series, pl.Series] | Non
         whole = (there == there.round()) & (there.abs() < EXACT)
         return there.set(~whole.fill_null(False), None).cast(pl.Int64), ~whole.fill_null(True)
     if kind == "string" and dtype == pl.String:
-        return raw.set((raw == "").fill_null(False), None), _none(raw)
+        empty = raw == ""
+        return raw.set(empty.fill_null(False), None) if empty.any() else raw, _none(raw)
     if kind == "string" and dtype.is_integer():
         return raw.cast(pl.String), _none(raw)
     if kind == "bool" and dtype == pl.Boolean:

@@ -5,19 +5,18 @@ model's tick holds a lease, so that while one trains, the others tend the other 
 """
 
 import logging
-import signal
 import sys
 import threading
-from pathlib import Path
 
 from modelway import lifecycle
 from modelway.compute.port import halting
-from modelway.control.children import end_with_parent
+from modelway.control.process import until_stopped
 from modelway.control.rest import Rest, signs_of
 from modelway.errors import LeaseLostError, ModelwayError, unforeseen
+from modelway.flow.forwarding import await_handed_on
 from modelway.flow.holding import hold, holder_name
 from modelway.state.replay_clock import asked_look, replay_time
-from modelway.workspace import Workspace, open_workspace
+from modelway.workspace import Workspace
 
 log = logging.getLogger("modelway.control")
 _REPLAY_POLL_SECONDS = 0.01
@@ -54,6 +53,10 @@ def _follow_time(workspace: Workspace, stopping: threading.Event) -> None:
             lifecycle.maintain_when_due(workspace, workspace.clock.now())
         except ModelwayError as error:
             log.warning("maintenance: %s; it is tried again", error.problem)
+        try:
+            lifecycle.erase_what_is_due(workspace)
+        except ModelwayError as error:
+            log.warning("erasure: %s", error.problem)
         stopping.wait(workspace.stack.tick_seconds)
 
 
@@ -73,6 +76,7 @@ def _look_when_asked(workspace: Workspace, stopping: threading.Event, holder: st
     workspace.places.heartbeat.touch()
     while not stopping.is_set():
         if (asked := asked_look(workspace.database)) != done:
+            await_handed_on(workspace, stopping)
             tick(workspace, holder)
             done = asked
             workspace.places.heartbeat.write_text(done)
@@ -81,26 +85,13 @@ def _look_when_asked(workspace: Workspace, stopping: threading.Event, holder: st
 
 
 def main(root: str) -> int:
-    logging.basicConfig(
-        level=logging.INFO, format='{"at": "%(asctime)s", "level": "%(levelname)s", "text": "%(message)s"}'
-    )
-    stopping = halting  # ends the wait for a job too
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    end_with_parent(stopping.set)
-    try:
-        workspace = open_workspace(Path(root))
-    except ModelwayError as error:
-        sys.stderr.write(f"{error.problem}\n")
-        return error.exit_code
-    try:
+    def follow(workspace: Workspace) -> None:
         if replay_time(workspace.database):
-            _follow_replay(workspace, stopping)
+            _follow_replay(workspace, halting)
         else:
-            _follow_time(workspace, stopping)
-    finally:
-        workspace.close()
-    return 0
+            _follow_time(workspace, halting)
+
+    return until_stopped(root, halting, follow)  # the same event ends the wait for a job
 
 
 if __name__ == "__main__":

@@ -31,11 +31,20 @@ def up(places: Places, announce: Callable[[str], None], *, ready_within: float =
     with _mapped(places), _locked(places.up_lock), _signals(stopping):
         demand_port(places)
         server = Child("server", "modelway.control.serve", places.root, places.logs / "server.log")
+        stack = load_stack(places.stack)
         loops = [
             Child("control loop", "modelway.control.loop", places.root, places.logs / "control.log")
-            for _ in range(load_stack(places.stack).control_loops)
+            for _ in range(stack.control_loops)
         ]
-        first, children = [server, loops[0]], [server, *loops]
+        ingesters = [
+            Child("ingester", "modelway.control.ingester", places.root, places.logs / "ingestion.log")
+            for _ in range(stack.ingestion.processes)
+        ]
+        forwarders = [
+            Child("forwarder", "modelway.control.forwarder", places.root, places.logs / "forwarding.log")
+            for _ in ([stack.events.kafka] if stack.events.kafka else [])
+        ]
+        first, children = [server, loops[0]], [server, *loops, *ingesters, *forwarders]
         places.server.unlink(missing_ok=True)
         places.heartbeat.unlink(missing_ok=True)
         try:
@@ -44,7 +53,7 @@ def up(places: Places, announce: Callable[[str], None], *, ready_within: float =
             _wait_ready(places, first, stopping, ready_within)
             if not stopping.is_set():
                 announce(_address(places))
-                for child in loops[1:]:
+                for child in (*loops[1:], *ingesters, *forwarders):
                     child.start()
             heard, full = Heard(places.logs / "control.log"), False
             while not stopping.wait(0.2):
@@ -58,9 +67,13 @@ def up(places: Places, announce: Callable[[str], None], *, ready_within: float =
                         announce(f"{child.name} had ended and was started again (see {child.log})")
             announce("stopping …")
         finally:
-            for child in loops:
+            for child in (*loops, *ingesters):
                 child.ask_to_stop()
             server.stop(PATIENCE)
+            for child in forwarders:
+                child.ask_to_stop()  # after the server, so that what it answered last is handed on
+            for child in (*ingesters, *forwarders):
+                child.stop(PATIENCE)
             for child in loops:
                 child.stop(_LOOP_PATIENCE)
             places.server.unlink(missing_ok=True)

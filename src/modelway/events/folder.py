@@ -1,8 +1,4 @@
-"""The embedded event log: a folder a topic, append-only segment files, one partition.
-
-A segment is a row of frames; a frame holds the events of one `append`, so that a torn write is never half visible:
-
-    length u32 · crc32 u32 · first offset u64 · count u32 · arrived (µs since 1970) i64 · the events (MessagePack)
+"""The embedded event log: a folder a topic, append-only segment files (`segments.py`), one partition.
 
 Whoever appends holds the topic's lock (flock), and first cuts off what a crash left behind the last whole frame. The lock
 file also names the newest segment, so that a writer notices when another one has opened the next. Readers take no lock.
@@ -12,56 +8,27 @@ import errno
 import fcntl
 import os
 import re
-import struct
 import threading
-import zlib
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
-
-import msgspec
 
 from modelway import faults
 from modelway.clock import Clock
 from modelway.errors import DiskFullError, EventLogError, of_system
-from modelway.events.log import Event, EventLog, NewEvent
+from modelway.events.folder_share import FolderShare
+from modelway.events.log import ROOM, Event, EventLog, NewEvent, Share, Start, size_of
+from modelway.events.segments import Frame, Tail, damaged, events_in, frame_within, framed, frames, packed
 
-_HEAD = struct.Struct("<IIQIq")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HEAD_TEXT = 20
 _MARK_BYTES = 4096
 _AT_THE_END = 2**63
-_PLAUSIBLE = 10**8
-"""No segment holds so many events."""
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(list[tuple[str, bytes, str, dict[str, str]]]).decode
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """Where a frame lies in its segment, and which offsets it holds: [first, first + count)."""
-
-    start: int
-    end: int
-    first: int
-    count: int
-    arrived: int
-
-
-@dataclass(slots=True)
-class Tail:
-    """The newest segment as this process last saw it, open for writing."""
-
-    path: Path
-    file: int
-    size: int
-    next_offset: int
-    arrived: int
-    dirty: bool = False
+_LARGEST = 2**30
 
 
 class FolderEventLog(EventLog):
@@ -77,49 +44,99 @@ class FolderEventLog(EventLog):
         self._torn: dict[Path, int] = {}
         self._mutex = threading.RLock()
 
-    def append(self, topic: str, events: Sequence[NewEvent], *, durable: bool = True) -> int:
-        body = _encode([(e.key, e.value, e.content, dict(e.headers)) for e in events])
+    @property
+    def largest(self) -> int:
+        return _LARGEST
+
+    def append(self, topic: str, events: Sequence[NewEvent], *, durable: bool = True) -> None:
+        body = packed(events)
         with _mapped(topic), self._mutex, self._locked(topic):
             tail = self._tail(topic)
             if not events:
-                return tail.next_offset - 1
-            arrived = max(tail.arrived, (self._clock.now() - _EPOCH) // timedelta(microseconds=1))
-            rest = struct.pack("<QIq", tail.next_offset, len(events), arrived) + body
+                return
+            moment = max((event.arrived for event in events if event.arrived), default=None) or self._clock.now()
+            arrived = max(tail.arrived, (moment - _EPOCH) // timedelta(microseconds=1))
+            frame = framed(body, tail.next_offset, len(events), arrived)
             faults.point("log.before-write")
-            _write_all(tail, struct.pack("<II", len(body), zlib.crc32(rest)) + rest)
+            tail.write(frame)
             faults.point("log.after-write")
-            tail.size += _HEAD.size + len(body)
+            tail.size += len(frame)
             tail.next_offset += len(events)
             tail.arrived = arrived
             tail.dirty = True
             if durable:
-                _sync(tail)
-            return tail.next_offset - 1
+                tail.sync()
 
-    def read(self, topic: str, positions: Mapping[int, int], limit: int = 10_000) -> list[Event]:
-        position = positions.get(0, 0)
+    def read(
+        self,
+        topic: str,
+        positions: Mapping[int, int],
+        limit: int = 10_000,
+        *,
+        only: Collection[int] | None = None,
+        room: int = ROOM,
+    ) -> list[Event]:
         found: list[Event] = []
+        if only is not None and 0 not in only:
+            return found
         with _mapped(topic):
             segments = self._segments(topic)
+            position = positions.get(0, segments[0][0] if segments else 0)
             if not segments:
                 return _nothing(topic, position, 0)
             if position < segments[0][0]:
                 raise EventLogError(
                     f"event log {topic}: offset {position} was removed by retention (the first is {segments[0][0]})",
-                    "start the reader at the first offset, or restore the older segments",
+                    f"restore the older segments, or go on without them: modelway positions set {topic} --to oldest",
                 )
             place = max(i for i, (first, _) in enumerate(segments) if first <= position)
             for index in range(place, len(segments)):
                 last = index == len(segments) - 1
-                found += self._read_segment(topic, segments[index][1], position + len(found), limit - len(found), last)
-                if len(found) >= limit:
+                left = limit - len(found), room - size_of(found)
+                found += self._read_segment(topic, segments[index][1], position + len(found), *left, last)
+                if len(found) >= limit or size_of(found) >= room:
                     return found
             return found or _nothing(topic, position, self._end(topic, segments))
 
-    def ends(self, topic: str) -> dict[int, int]:
+    def join(self, topics: Sequence[str], group: str, start: Start, member: str = "") -> Share:
+        del member  # a lock ends with its process
+        return FolderShare(self, self._root, topics, group, start)
+
+    def starts(self, topic: str) -> dict[int, int]:
         with _mapped(topic):
             segments = self._segments(topic)
-            return {0: self._end(topic, segments)} if segments else {}
+            return {0: segments[0][0]} if segments else {}
+
+    def identity(self, topic: str) -> int | None:
+        with _mapped(topic):
+            place = self._root / topic / "id"
+            if not place.exists():
+                if not self._segments(topic):
+                    return None
+                with self._mutex, self._locked(topic):
+                    _name_once(place)
+            return int(place.read_text())
+
+    def ends(self, topic: str) -> dict[int, int]:
+        with _mapped(topic):
+            try:
+                return self._ends(topic)
+            except FileNotFoundError:  # the newest segment was closed and trimmed between the two looks
+                return self._ends(topic)
+
+    def trim(self, topic: str, before: int) -> None:
+        """Remove segments that hold nothing from offset `before` on; the newest too, which then begins anew behind its end."""
+        with _mapped(topic), self._mutex, self._locked(topic):
+            tail = self._tail(topic)
+            if tail.size and before >= tail.next_offset:
+                self._open(topic, tail.next_offset, tail)
+            segments = self._segments(topic)
+            for (_, path), (following, _) in pairwise(segments):
+                if following > before:
+                    return
+                faults.point("log.before-remove")
+                path.unlink()
+                faults.point("log.after-remove")
 
     def topics(self) -> list[str]:
         if not self._root.is_dir():
@@ -201,7 +218,7 @@ class FolderEventLog(EventLog):
 
     def _open(self, topic: str, first: int, before: Tail | None) -> Tail:
         if before is not None:
-            _sync(before)
+            before.sync()
             os.close(before.file)
             del self._tails[topic]
         path, lock = self._path(topic, first), self._locks[topic]
@@ -223,19 +240,19 @@ class FolderEventLog(EventLog):
             return
         if size < tail.size:
             raise EventLogError(f"{tail.path} became shorter", "restore it from a backup; something else writes there")
-        for frame in _frames(tail.path, tail.size, size):
+        for frame in frames(tail.path, tail.size, size):
             tail.size, tail.next_offset, tail.arrived = frame.end, frame.first + frame.count, frame.arrived
         if tail.size < size:
             rest = os.pread(tail.file, size - tail.size, tail.size)
             if frame_within(rest, tail.next_offset):
-                raise _damaged(tail.path, tail.size)
+                raise damaged(tail.path, tail.size)
             os.ftruncate(tail.file, tail.size)
             os.fsync(tail.file)
 
     def _last_arrived(self, topic: str, first: int) -> int:
         older = [path for start, path in self._segments(topic) if start < first]
-        frames = list(_frames(older[-1], 0, older[-1].stat().st_size)) if older else []
-        return frames[-1].arrived if frames else 0
+        whole = list(frames(older[-1], 0, older[-1].stat().st_size)) if older else []
+        return whole[-1].arrived if whole else 0
 
     # -- reading -----------------------------------------------------------------------------------------------------------
 
@@ -246,31 +263,37 @@ class FolderEventLog(EventLog):
         place = self._root / topic
         return [(int(path.stem), path) for path in sorted(place.glob("*.log"))]
 
-    def _read_segment(self, topic: str, path: Path, position: int, limit: int, last: bool) -> list[Event]:
+    def _read_segment(self, topic: str, path: Path, position: int, limit: int, room: int, last: bool) -> list[Event]:
         size = path.stat().st_size
         found: list[Event] = []
         end = 0
         for frame in self._walk(path, size, position):
             end = frame.end
             if frame.first + frame.count > position:
-                found += _events(topic, path, frame, max(position, frame.first), limit - len(found))
-                if len(found) >= limit:
+                new = events_in(topic, path, frame, max(position, frame.first), limit - len(found))
+                found += new
+                room -= size_of(new)
+                if len(found) >= limit or room <= 0:
                     return found
         if not last and end < size:
-            raise _damaged(path, end)
+            raise damaged(path, end)
         return found
 
     def _demand_sound(self, path: Path, end: int = 0, following: int | None = None) -> None:
         """Raise EventLogError when the newest segment is damaged from byte `end` on; a torn last write is no damage."""
         size = path.stat().st_size
         following = int(path.stem) if following is None else following
-        for frame in _frames(path, end, size):
+        for frame in frames(path, end, size):
             end, following = frame.end, frame.first + frame.count
         if end < size:
             with path.open("rb") as file:
                 file.seek(end)
                 if frame_within(file.read(), following):
-                    raise _damaged(path, end)
+                    raise damaged(path, end)
+
+    def _ends(self, topic: str) -> dict[int, int]:
+        segments = self._segments(topic)
+        return {0: self._end(topic, segments)} if segments else {}
 
     def _end(self, topic: str, segments: list[tuple[int, Path]]) -> int:
         """The next offset. What lies behind the last whole frame is a write under way, a torn one, or damage: then an error."""
@@ -278,7 +301,8 @@ class FolderEventLog(EventLog):
         size = path.stat().st_size
         for frame in self._walk(path, size, _AT_THE_END):
             first = frame.first + frame.count
-        known, end = self._marks[path][0][-1], self._marks[path][1][-1]
+        offsets, places = self._marks.get(path, ([first], [size]))
+        known, end = offsets[-1], places[-1]
         if end < size and self._torn.get(path) != size:
             with self._mutex, self._locked(topic):  # nobody is writing now
                 self._demand_sound(path, end, known)
@@ -291,9 +315,11 @@ class FolderEventLog(EventLog):
         Marks are offsets and bytes, one every few kilobytes; the last of them is where nothing was read yet.
         """
         with self._mutex:
+            if path not in self._marks:  # those of trimmed segments go
+                self._marks = {there: marks for there, marks in self._marks.items() if there.exists()}
             offsets, places = self._marks.setdefault(path, ([int(path.stem)], [0]))
             start = places[max(0, bisect_right(offsets, position) - 1)]
-        for frame in _frames(path, start, size):
+        for frame in frames(path, start, size):
             with self._mutex:
                 if frame.start == places[-1]:
                     if len(places) > 1 and places[-1] - places[-2] < _MARK_BYTES:
@@ -304,56 +330,12 @@ class FolderEventLog(EventLog):
             yield frame
 
 
-def _frames(path: Path, start: int, size: int) -> Iterator[Frame]:
-    """The whole frames from byte `start` on; ends at the first that is not whole (yet, or ever)."""
-    with path.open("rb") as file:
-        while start + _HEAD.size <= size:
-            file.seek(start)
-            head = file.read(_HEAD.size)
-            length, check, first, count, arrived = _HEAD.unpack(head)
-            end = start + _HEAD.size + length
-            if end > size or zlib.crc32(file.read(length), zlib.crc32(head[8:])) != check:
-                return
-            yield Frame(start, end, first, count, arrived)
-            start = end
-
-
-def frame_within(rest: bytes, next_offset: int) -> bool:
-    """Whether a whole frame lies behind a broken one: then the broken one is no torn last write, but damage.
-
-    A write that a crash tore is the last thing in its file; it is at most one frame, and nothing whole follows it.
-    """
-    for start in range(1, len(rest) - _HEAD.size + 1):
-        length, check, first, count, _ = _HEAD.unpack_from(rest, start)
-        end = start + _HEAD.size + length
-        if first < next_offset or first > next_offset + _PLAUSIBLE or not 0 < count <= _PLAUSIBLE or end > len(rest):
-            continue
-        if zlib.crc32(rest[start + 8 : end]) == check:
-            return True
-    return False
-
-
-def _damaged(path: Path, byte: int) -> EventLogError:
-    return EventLogError(
-        f"{path} is damaged at byte {byte}: whole events lie behind it; nothing was cut off",
-        "restore this file from a backup; if there is none, keep a copy of it and cut it there by hand",
-    )
-
-
-def _events(topic: str, path: Path, frame: Frame, position: int, limit: int) -> list[Event]:
-    with path.open("rb") as file:
-        file.seek(frame.start + _HEAD.size)
-        rows = _decode(file.read(frame.end - frame.start - _HEAD.size))
-    arrived = _EPOCH + timedelta(microseconds=frame.arrived)
-    taken = rows[position - frame.first :][:limit]
-    return [Event(topic, 0, position + index, arrived, *row) for index, row in enumerate(taken)]
-
-
 def _nothing(topic: str, position: int, end: int) -> list[Event]:
     if position > end:
         raise EventLogError(
             f"event log {topic}: offset {position} lies beyond the end ({end}): what was read before is no longer there whole",
-            "its newest file was damaged, cut or replaced by an older copy: restore it from a backup",
+            "its newest file was damaged, cut or replaced by an older copy: restore it from a backup; or go on with what is"
+            f" there: modelway positions set {topic} --to oldest (or newest)",
         )
     return []
 
@@ -363,22 +345,12 @@ def _named(lock: int) -> int | None:
     return int(text) if len(text) == _HEAD_TEXT else None
 
 
-def _write_all(tail: Tail, data: bytes) -> None:
-    """All of it at the tail's end, or nothing: what a full disk cuts short is taken back."""
-    done = 0
-    try:
-        while done < len(data):
-            done += os.pwrite(tail.file, data[done:], tail.size + done)
-    except OSError:
-        os.ftruncate(tail.file, tail.size)
-        raise
-
-
-def _sync(tail: Tail) -> None:
-    faults.point("log.before-fsync")
-    os.fsync(tail.file)
-    tail.dirty = False
-    faults.point("log.after-fsync")
+def _name_once(place: Path) -> None:
+    """Give the topic its number; the lock is held."""
+    if not place.exists():
+        part = place.with_suffix(".part")
+        part.write_text(str(int.from_bytes(os.urandom(8)) >> 1))
+        part.replace(place)
 
 
 def _sync_folder(folder: Path) -> None:

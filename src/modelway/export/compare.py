@@ -82,9 +82,12 @@ class Sides:
         return good
 
 
-def distance(python: np.ndarray, graph: np.ndarray) -> np.ndarray:
-    """|difference| / max(1, |ŷ|) by row, the worst column; NaN on one side only is infinitely far."""
+def distance(python: np.ndarray, graph: np.ndarray, slack: np.ndarray | float = 0.0) -> np.ndarray:
+    """|difference| / max(1, |ŷ|) by row, the worst column; NaN on one side only is infinitely far.
+
+    Of the difference only what is beyond `slack` counts (see `rounding.py`).
+    """
     with np.errstate(invalid="ignore"):
-        apart = np.abs(python - graph) / np.maximum(1.0, np.abs(python))
+        apart = np.maximum(np.abs(python - graph) - slack, 0.0) / np.maximum(1.0, np.abs(python))
     same = (python == graph) | (np.isnan(python) & np.isnan(graph))
     return np.asarray(np.where(same, 0.0, np.where(np.isnan(apart), np.inf, apart)).max(axis=1))

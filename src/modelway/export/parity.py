@@ -11,6 +11,7 @@ from modelway.export.build import Hints, export_estimator
 from modelway.export.cases import adversarial_rows
 from modelway.export.compare import RAISED, Sides, distance
 from modelway.export.refusals import find_refusals, refused
+from modelway.export.rounding import slack
 from modelway.records import Column, Exactness, Parity, Task
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ def check_parity(
 
     Decisions are compared at `threshold` on the score of `positive` (a label, or the place of its score; the last
     when None), else by argmax. `hints` are those of the export (worked out again when None). Raises ParityError
-    when a score differs by more than 1e-9 · max(1, |ŷ|) (1e-6 where `exactness` is "single"), when a decision
-    differs, or when the estimator takes none of the rows.
+    when a score differs by more than 1e-9 · max(1, |ŷ|) (1e-6 where `exactness` is "single") beyond what rounding may do
+    to the terms of a linear model (`rounding.slack`), when a decision differs, or when the estimator takes none of the rows.
     """
     hints = hints or export_estimator(estimator, columns, task, classes=classes).hints
     sides = Sides.of(onnx, estimator, columns, task, classes)
@@ -74,13 +75,13 @@ class _Decision:
             return np.asarray(scores.argmax(axis=1))
         return scores[:, self.place] >= self.threshold
 
-    def tied(self, scores: np.ndarray) -> np.ndarray:
+    def tied(self, scores: np.ndarray, slack: np.ndarray) -> np.ndarray:
         if self.place is None or scores.shape[1] < 2:
             return np.zeros(len(scores), dtype=bool)
         if self.threshold is None:
             highest = np.sort(scores, axis=1)
-            return np.asarray(highest[:, -1] - highest[:, -2] <= TIE)
-        return np.asarray(np.abs(scores[:, self.place] - self.threshold) <= TIE)
+            return np.asarray(highest[:, -1] - highest[:, -2] <= TIE + 2 * slack[:, 0])
+        return np.asarray(np.abs(scores[:, self.place] - self.threshold) <= TIE + slack[:, 0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +101,11 @@ class _Gate:
                 "let the pipeline take missing and unseen values: SimpleImputer, handle_unknown='ignore'",
             ) from error
         graph = self.sides.graph(rows)
-        far = distance(python, graph)
+        loose = slack(self.sides.estimator, rows, python)
+        far = distance(python, graph, loose)
         if far.max() > tolerance:
             raise self._apart(rows, names, python, graph, far)
-        tied = self.decision.tied(python)
+        tied = self.decision.tied(python, loose)
         differ = (self.decision.made(python) != self.decision.made(graph)) & ~tied
         if differ.any():
             raise self._decided_otherwise(rows, names, python, graph, differ)

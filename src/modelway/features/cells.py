@@ -1,28 +1,39 @@
 """A table's raw columns as the plan reads them, with the expressions beside them; missing is null."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import polars as pl
 
 from modelway.errors import DataError
+from modelway.expressions.table import MOMENT, TYPES, column, epoch
+from modelway.expressions.values import DAY_US, Nature, as_moment, as_number, as_word
 from modelway.features.derived import Expression
+from modelway.features.functions import compile_function
 from modelway.features.plan import Plan
-from modelway.features.table_expressions import MOMENT, TYPES, column, epoch
-from modelway.features.values import DAY_US, Nature, as_moment, as_number, as_word
 
 PLACE = ("_partition", "_offset", "_index")
 
 
 def demand_columns(frame: pl.DataFrame, what: str) -> None:
     """Raises DataError when a frame cannot be placed in time."""
-    absent = [name for name in ("_key", "_at", "_arrived") if name not in frame.columns]
+    demand_names(frame.columns, what)
+    demand_arrivals(frame["_arrived"].null_count(), what)
+
+
+def demand_names(columns: Sequence[str], what: str) -> None:
+    """Raises DataError when the columns of time are not there."""
+    absent = [name for name in ("_key", "_at", "_arrived") if name not in columns]
     if absent:
         raise DataError(
             f"the {what} have no {', '.join(absent)}", "read them from the lake, where ingestion wrote them"
         )
-    if frame["_arrived"].null_count():
-        raise DataError(f"{frame['_arrived'].null_count()} of the {what} have no arrival time", "ingest them again")
+
+
+def demand_arrivals(missing: int, what: str) -> None:
+    """Raises DataError when so many rows have no arrival."""
+    if missing:
+        raise DataError(f"{missing} of the {what} have no arrival time", "ingest them again")
 
 
 def cells_of(frame: pl.DataFrame, plan: Plan) -> pl.DataFrame:
@@ -37,9 +48,20 @@ def cells_of(frame: pl.DataFrame, plan: Plan) -> pl.DataFrame:
 def with_expressions(cells: pl.DataFrame, plan: Plan, expressions: Iterable[Expression]) -> pl.DataFrame:
     """Each in its turn: a later one may use an earlier one."""
     for expression in expressions:
+        if expression.source:
+            cells = cells.with_columns(_called(cells, expression))
+            continue
         made = column(plan.meaning(expression).tree, plan.natures).cast(TYPES[expression.kind])
         cells = cells.with_columns(_there(made, expression.kind).alias(expression.name))
     return cells
+
+
+def _called(cells: pl.DataFrame, expression: Expression) -> pl.Series:
+    """A Python function on every row."""
+    call = compile_function(expression.source, expression.text, expression.kind, expression.name)
+    made = [call(row) for row in cells.select(expression.uses).iter_rows()]
+    values = pl.Series(expression.name, made, TYPES[expression.kind])
+    return values.fill_nan(None) if expression.kind == "number" else values.replace("", None)
 
 
 def read_column(frame: pl.DataFrame, name: str, nature: Nature) -> pl.Series:

@@ -14,7 +14,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from modelway.features.values import NAN
+from modelway.expressions.values import NAN
 
 if TYPE_CHECKING:
     import numpy as np

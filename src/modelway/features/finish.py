@@ -17,13 +17,17 @@ EVENTS = "events"
 
 
 class Aggregate(NamedTuple):
-    """One aggregate over the pairs with delay ≤ age < reach: `events` counts pairs, `last` is the greatest order."""
+    """One aggregate over the pairs with delay ≤ age < reach: `events` counts pairs, `last` is the greatest order.
+
+    `others`: without the decision's own row.
+    """
 
     operation: str
     column: str
     reach_us: int
     delay_us: int
     of_target: bool
+    others: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Asked:
     def _of(self, window: Window) -> Iterator[Aggregate]:
         if not window.of:
             yield _asked(window, EVENTS)
-        elif window.stat in ("sum", "mean", "std"):
+        elif window.stat in ("sum", "mean", "std", "ratio"):
             yield self.count(window)
             for part in self.matter.parts[window.of].values():
                 yield _asked(window, "sum", part)
@@ -69,7 +73,8 @@ class Asked:
 
 
 def _asked(window: Window, operation: str, column: str = "") -> Aggregate:
-    return Aggregate(operation, column, window.reach_us, window.delay_us, window.of == TARGET)
+    own = window.stat == "ratio"
+    return Aggregate(operation, column, window.reach_us, window.delay_us, window.of == TARGET, own)
 
 
 def finished(answer: pl.DataFrame, matter: Matter, asked: Asked, rows: int) -> list[pl.Series]:
@@ -88,12 +93,14 @@ def _column(window: Window, aligned: pl.DataFrame, matter: Matter, names: Mappin
 
     column = matter.columns.get(window.of, "")
     match window.stat:
-        case "sum" | "mean" | "std":
+        case "sum" | "mean" | "std" | "ratio":
             counts = found("count", column).fill_null(0)
             parts = {place: found("sum", name) for place, name in matter.parts[window.of].items()}
             cut = matter.squares[window.of] if window.stat == "std" else {}
             squares = {place: found("sum", name) for place, name in cut.items()}
             made = _summed(window.stat, counts, parts, squares)
+            if window.stat == "ratio":
+                made = _ratio(matter.own[column], made)
         case "last":
             made = _last(found("last", column), matter, column)
         case "count":
@@ -119,8 +126,13 @@ def _summed(
             made.append(deviation_of_parts(count, first, second) if count > 1 else None)
     else:
         for count, *cuts in zip(counts.to_list(), *sums, strict=True):
-            made.append(None if count == 0 else total(cuts) / (count if stat == "mean" else 1))
+            made.append(None if count == 0 else total(cuts) / (1 if stat == "sum" else count))
     return pl.Series(made, dtype=pl.Float64)
+
+
+def _ratio(own: pl.Series, mean: pl.Series) -> pl.Series:
+    made = pl.DataFrame({"own": own, "mean": mean}).select(pl.col("own") / pl.col("mean")).to_series()
+    return made.to_frame().select(pl.when(pl.first().is_finite()).then(pl.first())).to_series()
 
 
 def _last(order: pl.Series, matter: Matter, column: str) -> pl.Series:

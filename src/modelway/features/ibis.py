@@ -4,18 +4,18 @@ Decisions and events meet in buckets of time as wide as the widest window, so th
 the engine adds up are exact parts (`exact.py`), so that threads and their order do not show in the result.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import polars as pl
 
 from modelway.errors import EngineError
-from modelway.features.cells import cells_of, demand_columns
+from modelway.features.course import computed
 from modelway.features.derived import SameInstant
 from modelway.features.engine import FeatureEngine
-from modelway.features.finish import EVENTS, Aggregate, Asked, finished, with_plan
-from modelway.features.matter import Matter, entities_of, matter_of
+from modelway.features.finish import EVENTS, Aggregate, Asked
+from modelway.features.matter import Matter
 from modelway.features.plan import Plan
 
 
@@ -26,26 +26,22 @@ class IbisEngine(FeatureEngine):
         self._settings = {"threads": threads, "memory_limit": memory}
 
     def compute(
-        self, decisions: pl.DataFrame, events: pl.DataFrame, plan: Plan, same_instant: SameInstant | None = None
+        self,
+        decisions: pl.DataFrame,
+        events: pl.DataFrame | pl.LazyFrame,
+        plan: Plan,
+        same_instant: SameInstant | None = None,
+        tables: Mapping[str, pl.DataFrame | pl.LazyFrame] | None = None,
     ) -> pl.DataFrame:
-        here = cells_of(decisions, plan)
-        if not plan.windows:
-            return with_plan(decisions, here, plan)
-        demand_columns(decisions, "decisions")
-        demand_columns(events, "events")
-        matter = matter_of(decisions, events, here, cells_of(events, plan), plan)
-        closed = (same_instant or plan.same_instant) == "counts"
-        with mapped():
-            connection = self._connect()
-            try:
-                for by, windows in plan.groups.items():
-                    asked = Asked(matter, windows)
-                    mine, theirs = entities_of(decisions, events, by)
-                    answer = _answer(connection, matter, mine, theirs, asked, closed)
-                    here = here.with_columns(finished(answer, matter, asked, decisions.height))
-            finally:
-                connection.disconnect()
-        return with_plan(decisions, here, plan)
+        def answer(matter: Matter, mine: pl.Series, theirs: pl.Series, asked: Asked, closed: bool) -> pl.DataFrame:
+            with mapped():
+                connection = self._connect()
+                try:
+                    return _answer(connection, matter, mine, theirs, asked, closed)
+                finally:
+                    connection.disconnect()
+
+        return computed(decisions, events, plan, same_instant, tables or {}, answer)
 
     def ping(self) -> None:
         with mapped():
@@ -86,17 +82,19 @@ def _answer(
     """One row for each decision that sees anything: `row` and the aggregates that were asked for."""
     import ibis
 
-    columns = ["order", *asked.columns]
+    columns = [*(name for name in ("order",) if name in matter.own.columns), *asked.columns]
     decisions = matter.decisions.with_columns(mine).drop_nulls(["entity", "t"])
     d, e = (ibis.memtable(part.to_arrow()) for part in _near(decisions, matter, theirs, asked.widest, columns))
     meet = [d.entity == e.of, d.bucket == e.near, e.at > d.t - asked.widest, e.at <= d.t - asked.nearest]
     known = [e.arrived <= d.known, e.until > d.known, e.other != d.key]
     pairs = d.join(e, [*meet, *known])
     values = {name: pairs[name] for name in columns}
-    seen = pairs.select(row=pairs.row, age=pairs.t - pairs["at"], labelled=pairs.labelled <= pairs.known, **values)
+    said = {"labelled": pairs.labelled <= pairs.known, "mine": ibis.literal(False)}
+    seen = pairs.select(row=pairs.row, age=pairs.t - pairs["at"], **said, **values)
     own = matter.own.join(decisions.select("row"), on="row", how="semi", maintain_order="left")
     if closed and own.height:
-        itself = own.select("row", *columns, age=pl.lit(0, pl.Int64), labelled=pl.lit(False)).select(*seen.columns)
+        told = {"age": pl.lit(0, pl.Int64), "labelled": pl.lit(False), "mine": pl.lit(True)}
+        itself = own.select("row", *columns, **told).select(*seen.columns)
         seen = seen.union(ibis.memtable(itself.to_arrow()))
     wanted = {name: _aggregate(seen, what, closed) for name, what in asked.wanted.items()}
     return pl.DataFrame(pl.from_arrow(connection.to_pyarrow(seen.group_by("row").aggregate(**wanted))))
@@ -123,6 +121,8 @@ def _aggregate(seen: Any, what: Aggregate, closed: bool) -> Any:
     inside &= seen.age >= what.delay_us if what.delay_us or closed else seen.age > 0
     if what.of_target:
         inside &= seen.labelled
+    if what.others:
+        inside &= ~seen.mine
     if what.operation == EVENTS:
         return seen.count(where=inside)
     if what.operation == "last":

@@ -1,7 +1,8 @@
 """Decisions and events as tables of whole numbers and doubles, ready for a range join in any engine.
 
-Times are microseconds; entities, keys and words are whole numbers (equal exactly when the originals are); each aggregated
-column `x0`, `x1`, … is there with its parts (`exact.py`). The row itself is an event of its own decision.
+Times are microseconds; entities, keys and words are whole numbers (equal exactly when the originals are; −1 for a key
+that no decision has); each aggregated column `x0`, `x1`, … is there with its parts (`exact.py`). The row itself is an event of
+its own decision.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,21 +12,25 @@ import numpy as np
 import polars as pl
 
 from modelway.errors import DataError
-from modelway.features.cells import PLACE, days_of, read_column, read_each
+from modelway.expressions.table import MOMENT
+from modelway.expressions.values import LARGEST, SMALLEST, as_target
+from modelway.features.cells import days_of, read_column, read_each
+from modelway.features.codes import Codes
 from modelway.features.derived import TARGET
 from modelway.features.exact import cut, cut_squares
+from modelway.features.narrow import FOREVER
 from modelway.features.plan import Plan
-from modelway.features.table_expressions import MOMENT
-from modelway.features.values import LARGEST, SMALLEST, as_target
 
-FOREVER = 2**62
-_CUT = ("sum", "mean", "std")
+_THERE = pl.when(pl.col("code") >= 0).then(pl.col("code"))
+_CUT = ("sum", "mean", "std", "ratio")
 
 
 @dataclass(frozen=True)
 class Matter:
-    """`decisions`: row, t, known, key. `events`: at, arrived, until, key, order, labelled and values. `own`: row, order, values.
+    """`decisions`: row, t, known, key. `events`: at, arrived, until, key, labelled, values. `own`: row, values.
 
+    `order` is beside the values where a window asks for the last one.
+    `known` is the decision's arrival less the lag.
     `until` is the arrival of the next version of the same key; `labelled` the arrival of the label (FOREVER: none yet).
     `columns` names the column of each aggregated one; `parts` and `squares` name the columns of its parts by place.
     """
@@ -39,25 +44,33 @@ class Matter:
 
 
 def matter_of(
-    decisions: pl.DataFrame, events: pl.DataFrame, here: pl.DataFrame, past: pl.DataFrame, plan: Plan
+    decisions: pl.DataFrame, events: pl.DataFrame, until: pl.Series, here: pl.DataFrame, past: pl.DataFrame, plan: Plan
 ) -> Matter:
-    """`here` and `past` are the cells of the two frames."""
-    times = pl.concat([_times(decisions), _times(events)])
-    ranked = times.select(
-        at="at", arrived="arrived", key=pl.col("key").rank("dense").cast(pl.Int64),
-    )  # fmt: skip
-    place = ranked.with_row_index("place").sort("at", "arrived", "key", "place")["place"]
-    order = pl.DataFrame({"place": place}).with_row_index("order").sort("place")["order"].cast(pl.Int64)
+    """`here` and `past` are the cells of the two frames; events and `until` as `narrow.py` leaves them."""
     n = decisions.height
-    values, columns, parts, squares = _values(here, past, _targets(events, plan), plan)
-    made = pl.DataFrame([order.alias("order"), *values])
-    versions = ranked.tail(events.height).with_columns(_until(events), _labelled(events))
+    mine, theirs = _times(decisions), _times(events)
+    own_key, other_key = _keys(decisions, events)
+    made, columns, parts, squares = _values(here, past, _targets(events, plan), plan)
+    values = pl.DataFrame(made) if made else pl.DataFrame({"none": pl.Series([0]).new_from_index(0, n + events.height)})
+    if any(window.stat == "last" for window in plan.windows):
+        values = values.with_columns(_order(decisions, events, mine, theirs))
     return Matter(
-        ranked.head(n).select(
-            pl.int_range(n).cast(pl.Int64).alias("row"), pl.col("at").alias("t"), known="arrived", key="key"
+        mine.select(
+            pl.int_range(n).cast(pl.Int64).alias("row"),
+            pl.col("at").alias("t"),
+            known=pl.col("arrived") - plan.lag_us,
+            key=own_key,
         ),
-        pl.concat([versions, made.tail(events.height)], how="horizontal"),
-        pl.concat([pl.DataFrame({"row": pl.int_range(n, dtype=pl.Int64, eager=True)}), made.head(n)], how="horizontal"),
+        pl.concat(
+            [
+                theirs.with_columns(until.alias("until"), other_key.alias("key"), _labelled(events)),
+                values.tail(events.height),
+            ],
+            how="horizontal",
+        ),
+        pl.concat(
+            [pl.DataFrame({"row": pl.int_range(n, dtype=pl.Int64, eager=True)}), values.head(n)], how="horizontal"
+        ),
         columns,
         parts,
         squares,
@@ -65,7 +78,7 @@ def matter_of(
 
 
 def entities_of(decisions: pl.DataFrame, events: pl.DataFrame, by: Sequence[str]) -> tuple[pl.Series, pl.Series]:
-    """A whole number for each entity of both frames, null where one of its columns is missing."""
+    """A whole number for each entity of the decisions; null where a column is missing, and for entities of events alone."""
     frames = (decisions, events)
     absent = [name for name in by if all(name not in frame.columns for frame in frames)]
     if absent:
@@ -74,9 +87,35 @@ def entities_of(decisions: pl.DataFrame, events: pl.DataFrame, by: Sequence[str]
         one = pl.Series("entity", [0])
         return one.new_from_index(0, decisions.height), one.new_from_index(0, events.height)
     words = [pl.DataFrame([read_column(frame, name, "word").alias(name) for name in by]) for frame in frames]
-    told = [pl.concat_str([pl.col(name).str.len_bytes().cast(pl.String), pl.lit(":"), pl.col(name)]) for name in by]
-    code = pl.concat(words).select(pl.concat_str(told).rank("dense").cast(pl.Int64)).to_series().alias("entity")
-    return code.head(decisions.height), code.tail(events.height)
+    mine, theirs = coded(words[0].drop_nulls().unique(maintain_order=True), *words)
+    return mine.alias("entity"), theirs.alias("entity")
+
+
+def coded(known: pl.DataFrame, *frames: pl.DataFrame) -> list[pl.Series]:
+    """The place of each row among the known ones, null where it is not there."""
+    codes = Codes(known)
+    return [pl.Series("code", codes.of(frame)).to_frame().select(_THERE).to_series() for frame in frames]
+
+
+def _keys(decisions: pl.DataFrame, events: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
+    """Whole numbers for the keys of decisions; −1 for events whose key no decision has."""
+    mine, theirs = (frame.select(key=read_column(frame, "_key", "word")) for frame in (decisions, events))
+    known = mine.drop_nulls().unique(maintain_order=True)
+    (own,) = coded(known, mine)
+    among = theirs["key"].is_in(known["key"].implode()).fill_null(False)
+    others = pl.Series("key", [-1], pl.Int64).new_from_index(0, events.height)
+    if among.any():
+        (found,) = coded(known, theirs.filter(among))
+        others = others.scatter(among.arg_true(), found)
+    return own.fill_null(-2), others
+
+
+def _order(decisions: pl.DataFrame, events: pl.DataFrame, mine: pl.DataFrame, theirs: pl.DataFrame) -> pl.Series:
+    """The place of each row in the order of (at, arrived, key)."""
+    keys = pl.concat([read_column(frame, "_key", "word") for frame in (decisions, events)])
+    rows = pl.concat([mine, theirs]).with_columns(keys.alias("key")).with_row_index("place")
+    place = rows.sort("at", "arrived", "key", "place").select("place").with_row_index("order")
+    return place.sort("place")["order"].cast(pl.Int64)
 
 
 def _times(frame: pl.DataFrame) -> pl.DataFrame:
@@ -84,19 +123,8 @@ def _times(frame: pl.DataFrame) -> pl.DataFrame:
         {
             "at": read_column(frame, "_at", "moment").dt.epoch("us"),
             "arrived": read_column(frame, "_arrived", "moment").dt.epoch("us"),
-            "key": read_column(frame, "_key", "word"),
         }
     )
-
-
-def _until(events: pl.DataFrame) -> pl.Series:
-    """When each version was superseded: of two with one arrival, the later place is the newer version."""
-    place = [name for name in PLACE if name in events.columns]
-    ordered = (
-        events.select("_key", "_arrived", *place).with_row_index("row").sort("_key", "_arrived", *place, "row")
-        .with_columns(pl.col("_arrived").shift(-1).over("_key").alias("until"))
-    )  # fmt: skip
-    return read_column(ordered.sort("row"), "until", "moment").dt.epoch("us").fill_null(FOREVER).alias("until")
 
 
 def _labelled(events: pl.DataFrame) -> pl.Series:

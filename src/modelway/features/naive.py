@@ -12,10 +12,10 @@ from typing import Any
 
 import polars as pl
 
+from modelway.expressions.values import LARGEST, NAN, SMALLEST, as_target, days
 from modelway.features.cells import PLACE, cells_of, read_column
-from modelway.features.derived import TARGET, SameInstant, Window
+from modelway.features.derived import TARGET, Joined, SameInstant, Window
 from modelway.features.plan import Plan
-from modelway.features.values import LARGEST, NAN, SMALLEST, as_target, days
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,10 @@ class Law:
     """Windows over the target end a delay before the decision."""
     not_own_label: bool = True
     """The row's own target is not in its window."""
+    keeps_instant: bool = True
+    """An event of the decision's own instant counts only as declared."""
+    not_valid_later: bool = True
+    """A joined statement that holds from later on is not seen."""
 
 
 LAW = Law()
@@ -50,6 +54,12 @@ class Row:
     words: dict[str, str] = field(default_factory=dict)
     target: float = NAN
     label_arrived: datetime | None = None
+    lag: timedelta = timedelta()
+
+    @property
+    def known(self) -> datetime:
+        """What had arrived by then counts, when the row is decided on."""
+        return self.arrived - self.lag
 
 
 def rows_of(frame: pl.DataFrame, plan: Plan) -> list[Row]:
@@ -60,7 +70,7 @@ def rows_of(frame: pl.DataFrame, plan: Plan) -> list[Row]:
         else frame
     )
     cells = cells_of(ordered, plan).rows(named=True)
-    by = dict.fromkeys(name for window in plan.windows for name in window.by)
+    by = dict.fromkeys([*(name for window in plan.windows for name in window.by), *(join.on for join in plan.joins)])
     words = {name: read_column(ordered, name, "word").to_list() for name in by}
     ats, arrivals = (read_column(ordered, name, "moment").to_list() for name in ("_at", "_arrived"))
     targets = ordered[TARGET].to_list() if TARGET in ordered.columns else [None] * ordered.height
@@ -75,6 +85,7 @@ def rows_of(frame: pl.DataFrame, plan: Plan) -> list[Row]:
             {name: words[name][n] or "" for name in by},
             as_target(targets[n], plan.positive),
             labels[n],
+            timedelta(microseconds=plan.lag_us),
         )
         for n, key in enumerate(ordered["_key"].to_list())
     ]
@@ -86,13 +97,35 @@ def window_value(
     """The value of one window for one decision; NaN when missing."""
     seen = _seen(window, decision, events, same_instant, law)
     seen.sort(key=lambda row: (row.at, row.arrived, row.key))
-    values = [value for row in seen if (value := _value(row, window.of)) is not None]
-    made = _statistic(window.stat, values)
+    if window.stat == "ratio":
+        others = [value for row in seen if row is not decision and (value := _value(row, window.of)) is not None]
+        made = _ratio(_value(decision, window.of), others)
+    else:
+        made = _statistic(window.stat, [value for row in seen if (value := _value(row, window.of)) is not None])
     if made is not None:
         return made
     if window.default is not None:
         return window.default
     return 0.0 if window.stat in ("count", "distinct") else NAN
+
+
+def joined_value(join: Joined, decision: Row, statements: pl.DataFrame, law: Law = LAW) -> float | str:
+    """The value of one join for one decision, by one loop over all statements; missing is NaN or ""."""
+    missing: float | str = "" if join.kind == "word" else NAN if join.default is None else join.default
+    things = read_column(statements, join.key, "word").to_list()
+    values = read_column(statements, join.column, join.kind).to_list()
+    times = [read_column(statements, name, "moment").to_list() for name in ("_at", "_arrived")]
+    places = statements.select(name for name in PLACE if name in statements.columns).rows()
+    found: tuple[Any, ...] | None = None
+    for n, (thing, since, arrived) in enumerate(zip(things, *times, strict=True)):
+        if decision.at is None or since is None or not thing or thing != decision.words[join.on]:
+            continue
+        valid = since <= decision.at - timedelta(microseconds=join.delay_us) or not law.not_valid_later
+        if valid and (arrived <= decision.known or not law.only_arrived):
+            rank = (since, arrived, places[n], n)
+            found = rank if found is None or rank[:3] >= found[:3] else found
+    value = None if found is None else values[found[3]]
+    return missing if value is None else value
 
 
 def _seen(window: Window, decision: Row, events: Sequence[Row], same_instant: SameInstant, law: Law) -> list[Row]:
@@ -108,11 +141,11 @@ def _seen(window: Window, decision: Row, events: Sequence[Row], same_instant: Sa
             continue
         if any(row.words[name] != decision.words[name] for name in window.by):
             continue
-        early = row.at < until or (row.at == until and (window.delay_us > 0 or same_instant == "counts"))
-        ahead = not law.nothing_later and (not law.as_far_ahead or row.at <= decision.at + (decision.at - since))
-        labelled = row.label_arrived is not None and (
-            row.label_arrived <= decision.arrived or not law.only_known_labels
+        early = row.at < until or (
+            row.at == until and (window.delay_us > 0 or same_instant == "counts" or not law.keeps_instant)
         )
+        ahead = not law.nothing_later and (not law.as_far_ahead or row.at <= decision.at + (decision.at - since))
+        labelled = row.label_arrived is not None and (row.label_arrived <= decision.known or not law.only_known_labels)
         if (early or ahead) and (labelled or window.of != TARGET):
             seen.append(row)
     own_value = window.of != TARGET and window.delay_us == 0 and same_instant == "counts"
@@ -124,7 +157,7 @@ def _versions(decision: Row, events: Sequence[Row], law: Law) -> list[Row]:
     """Of each key the version that counted when the decision arrived; with late ones allowed, the newest."""
     found: dict[str, Row] = {}
     for row in events:
-        if law.only_arrived and row.arrived > decision.arrived:
+        if law.only_arrived and row.arrived > decision.known:
             continue
         there = found.get(row.key)
         if there is None or (row.arrived, row.order) > (there.arrived, there.order):
@@ -159,3 +192,11 @@ def _statistic(stat: str, values: list[Any]) -> float | None:
         return float(whole) / n
     mean = whole / n
     return math.sqrt(sum((Fraction(value) - mean) ** 2 for value in values) / (n - 1))
+
+
+def _ratio(own: Any, others: list[Any]) -> float | None:
+    mean = _statistic("mean", others)
+    if own is None or not mean:
+        return None
+    made = float(own) / mean
+    return made if math.isfinite(made) else None

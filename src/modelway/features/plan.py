@@ -1,20 +1,22 @@
 """What of the spec becomes columns of the graph, in which order, and what must be known to compute them.
 
 Raw columns come first (all that the contract names, but key, event time, target, entities, ignored and protected ones), then
-expressions, then windows; each in the order of the spec. Dates enter as days since 1970-01-01 with their fraction.
+expressions and functions, then windows, then joins; each in the order of the spec. Dates enter as days since 1970-01-01 with
+their fraction.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 
 from modelway.errors import SpecError
-from modelway.features.derived import TARGET, Expression, Input, SameInstant, Window
-from modelway.features.meaning import Meaning, read
-from modelway.features.resolve import resolve_expressions, resolve_windows
-from modelway.features.values import Nature
+from modelway.expressions.meaning import Meaning, read
+from modelway.expressions.values import Nature
+from modelway.features.derived import TARGET, Expression, Input, Joined, SameInstant, Window
+from modelway.features.resolve import resolve_expressions, resolve_joins, resolve_windows
 from modelway.records import Column
 from modelway.spec.model import ColumnType, Spec
 
@@ -34,6 +36,9 @@ class Plan:
     same_instant: SameInstant = "counts"
     natures: Mapping[str, Nature] = field(default_factory=dict)
     """By every column, raw or derived, that an expression or a window may use."""
+    joins: tuple[Joined, ...] = ()
+    lag_us: int = 0
+    """Windows and joins see what had arrived this long before the decision."""
 
     def to_plain(self) -> dict[str, Any]:
         """For `Manifest.features`; `from_plain` is the way back."""
@@ -56,6 +61,25 @@ class Plan:
         """The columns of an event that windows aggregate, without the target."""
         return tuple(dict.fromkeys(w.of for w in self.windows if w.of not in ("", TARGET)))
 
+    @property
+    def looks_back(self) -> bool:
+        """Whether anything but the row itself is needed."""
+        return bool(self.windows or self.joins)
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables that are joined."""
+        return tuple(dict.fromkeys(join.table for join in self.joins))
+
+    @property
+    def lookups(self) -> dict[tuple[str, str, str, str, int], tuple[Joined, ...]]:
+        """The joins by table, columns and delay: one look for each."""
+        found: dict[tuple[str, str, str, str, int], tuple[Joined, ...]] = {}
+        for join in self.joins:
+            place = (join.table, join.key, join.valid_from, join.on, join.delay_us)
+            found[place] = (*found.get(place, ()), join)
+        return found
+
     def meaning(self, expression: Expression) -> Meaning:
         return read(expression.text, expression.name, self.natures)
 
@@ -73,10 +97,12 @@ def plan_of(spec: Spec) -> Plan:
     visible = _visible(spec)
     expressions = resolve_expressions(spec, visible)
     windows = resolve_windows(spec, visible, expressions)
+    joins = resolve_joins(spec, visible)
     columns = (
         *(Column(name, "word" if kind == "string" else "number") for name, kind in raw.items()),
         *(Column(name, expressions[name].kind) for name in spec.features if name in expressions),
         *(Column(window.name, "number") for window in windows),
+        *(Column(join.name, join.kind) for join in joins),
     )
     if not columns:
         raise SpecError(
@@ -87,20 +113,23 @@ def plan_of(spec: Spec) -> Plan:
     natures: dict[str, Nature] = {**visible, **{e.name: e.kind for e in expressions.values()}}
     return Plan(
         columns=columns,
-        inputs=_inputs(spec, raw, expressions.values(), windows),
+        inputs=_inputs(spec, raw, expressions.values(), windows, joins),
         expressions=tuple(expressions.values()),
         windows=windows,
         event_time=spec.data.event_time or "",
         positive=spec.data.positive or "",
         same_instant=spec.data.same_instant,
-        natures={**natures, **{window.name: "number" for window in windows}},
+        natures={**natures, **{w.name: "number" for w in windows}, **{j.name: j.kind for j in joins}},
+        joins=joins,
+        lag_us=round(spec.data.lag / timedelta(microseconds=1)) if windows or joins else 0,
     )
 
 
 def _withheld(spec: Spec) -> set[str]:
     data = spec.data
     named = {data.key, data.event_time, data.target, *data.entities, *data.ignore, *data.protected}
-    return {name for name in named if name}
+    later = {name for name, rule in spec.contract.items() if rule.available_after is not None}
+    return {name for name in (*named, *later) if name}
 
 
 def _demand_new_names(spec: Spec, withheld: set[str]) -> None:
@@ -124,11 +153,16 @@ def _visible(spec: Spec) -> dict[str, Nature]:
 
 
 def _inputs(
-    spec: Spec, raw: Mapping[str, ColumnType], expressions: Iterable[Expression], windows: Iterable[Window]
+    spec: Spec,
+    raw: Mapping[str, ColumnType],
+    expressions: Iterable[Expression],
+    windows: Iterable[Window],
+    joins: Iterable[Joined],
 ) -> tuple[Input, ...]:
     used = [name for expression in expressions for name in expression.uses]
-    used += [name for window in windows for name in (*window.by, window.of)]
+    used += [name for window in windows for name in (*window.by, window.of)] + [join.on for join in joins]
     needed = {*raw, *used} - {spec.data.event_time, TARGET, "", *spec.features}
     types: dict[str, ColumnType] = {name: rule.type for name, rule in spec.contract.items()}
     ordered = dict.fromkeys(name for name in (*spec.contract, *used) if name in needed)
-    return tuple(Input(name, types.get(name, "string")) for name in ordered)
+    later = {name for name, rule in spec.contract.items() if rule.available_after is not None}
+    return tuple(Input(name, types.get(name, "string"), name in later) for name in ordered)

@@ -1,125 +1,147 @@
 """Online values in one SQLite file (WAL): one process writes, many read, each with its own connection.
 
-`past` holds each version of an event once for every entity column and once for all events, in the order in which it is read:
-one look is one range of one B-tree. A group of several columns is looked up by its first one, which had best be the rarest, and
-sifted by the others. The log position is written in the transaction that writes the values.
+`chunks` holds the events of each entity packed (`past.py`): one look is one range of one index. `records` holds what is known of
+each key, for corrections and late labels. The log position is written in the transaction that writes the values.
 """
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-
-import msgspec
 
 from modelway import faults
 from modelway.errors import DiskFullError, EngineError
-from modelway.features.online import Group, OnlineValues, PastEvent, PastLabel, Stream
-from modelway.features.values import EPOCH, microseconds
+from modelway.expressions.values import microseconds
+from modelway.features.erased import is_of, is_theirs, without
+from modelway.features.forgotten import demand_kept
+from modelway.features.keeping import (
+    REFERENCE,
+    Edits,
+    Place,
+    Record,
+    absorbed,
+    demand_group,
+    entity_name,
+    group_name,
+    keys_of,
+    pack_record,
+    read_record,
+    rewritten,
+    superseded,
+)
+from modelway.features.online import EVENTS, LABELS, Group, Look, OnlineValues, PastEvent, PastLabel
+from modelway.features.past import Past, keys_in, read
 
+_LAYOUT = 2
 _SCHEMA = """
-create table if not exists events (
-  key text, arrived integer, number integer, at integer, content blob,
-  primary key (key, arrived, number)) without rowid;
-create table if not exists past (
-  by text, entity text, at integer, arrived integer, key text, until integer, content blob, target real, labelled integer,
-  primary key (by, entity, at, arrived, key)) without rowid;
-create table if not exists labels (key text, arrived integer, target real, primary key (key, arrived)) without rowid;
+create table if not exists chunks (
+  by text, entity text, first integer, last integer, content blob, primary key (by, entity, first));
+create table if not exists records (key text primary key, at integer, content blob) without rowid;
+create index if not exists records_at on records (at);
 create table if not exists upto (stream text, partition integer, next integer, primary key (stream, partition)) without rowid;
 """
-_READ = """
-select key, at, arrived, content, target, labelled from past
-where by = ? and entity = ? and at > ? and at <= ? and arrived <= ? and until > ? order by at, arrived, key
-"""
-_FOREVER = 2**62
-
-
-class _Content(msgspec.Struct, array_like=True):
-    entities: dict[str, str]
-    values: dict[str, float | str]
-
-
-_pack = msgspec.msgpack.Encoder(order="deterministic").encode
-_unpack = msgspec.msgpack.Decoder(_Content).decode
+_LOOK = "select content from chunks where by = ? and entity = ? and first <= ? and last > ? order by first"
+_FIND = "select first, content from chunks where by = ? and entity = ? and first <= ? order by first desc limit 1"
+_LEAST = "select first, content from chunks where by = ? and entity = ? order by first limit 1"
+_FORGOTTEN = "forgotten"
+_MAPPED = 2**31 - 2**16
+"""Bytes of the file that are read in place, without a call of the system: SQLite's most."""
 
 
 class SqliteOnlineValues(OnlineValues):
-    """The values of one plan (a plan with other windows remembers other columns: give it another file)."""
+    """The values of one plan, for its groups (a plan with other windows remembers other columns: give it another file)."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, groups: Sequence[Group]) -> None:
         self._path = path
+        self._groups = {group: group_name(group) for group in groups}
         self._lock = threading.Lock()
         with _mapped(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
             self._connection.execute("pragma journal_mode = wal")
             self._connection.execute("pragma synchronous = normal")
-            self._connection.executescript(_SCHEMA)
+            self._connection.execute(f"pragma mmap_size = {_MAPPED}")
+            _lay_out(self._connection)
+        self._kept: int | None = None
+        self.upto()
 
-    def put(self, events: Sequence[PastEvent], upto: Mapping[int, int]) -> None:
-        with self._writing() as connection:
-            for event in events:
-                _put(connection, event)
-                if event.target is not None and event.label_arrived is not None:
-                    _label(connection, PastLabel(event.key, event.target, event.label_arrived))
-            _keep_upto(connection, "events", upto)
+    def put(self, events: Sequence[PastEvent], upto: Mapping[int, int], stream: str = EVENTS) -> None:
+        self._take(events, [], upto, stream)
 
     def label(self, labels: Sequence[PastLabel], upto: Mapping[int, int]) -> None:
-        with self._writing() as connection:
-            for label in labels:
-                _label(connection, label)
-            _keep_upto(connection, "labels", upto)
+        self._take([], labels, upto, LABELS)
 
-    def past(
-        self, group: Group, entity: Sequence[str], since: datetime, until: datetime, known: datetime | None
-    ) -> Sequence[PastEvent]:
-        moment = _FOREVER - 1 if known is None else microseconds(known)
-        place = (group[0], entity[0]) if group else ("", "")
-        with _mapped(self._path):
-            rows = self._connection.execute(
-                _READ, (*place, microseconds(since), microseconds(until), moment, moment)
-            ).fetchall()
-        found = [self._event(row, moment) for row in rows]
-        if len(group) < 2:
-            return found
-        wanted = dict(zip(group, entity, strict=True)).items()
-        return [event for event in found if wanted <= event.entities.items()]
+    def look(self, looks: Sequence[Look], known: int | None) -> list[Past]:
+        execute, kept, found = self._connection.execute, self._kept, []
+        try:
+            for look in looks:
+                group, entity, since, until, _ = look
+                name = demand_group(group, self._groups)
+                if kept is not None:
+                    demand_kept(look, kept)
+                rows = execute(_LOOK, (name, entity_name(entity), until, since)).fetchall()
+                found.append(read([row[0] for row in rows], since, until, known))
+        except sqlite3.Error as error:
+            raise _told(self._path, error) from error
+        return found
 
-    def upto(self, stream: Stream = "events") -> dict[int, int]:
+    def upto(self, stream: str = EVENTS) -> dict[int, int]:
+        query = "select stream, partition, next from upto where stream in (?, ?)"
         with _mapped(self._path):
-            return dict(self._connection.execute("select partition, next from upto where stream = ?", (stream,)))
+            found = self._connection.execute(query, (stream, _FORGOTTEN)).fetchall()
+        self._kept = next((moment for name, _, moment in found if name == _FORGOTTEN), None)
+        return {partition: offset for name, partition, offset in found if name == stream}
 
     def forget(self, before: datetime) -> int:
         moment = microseconds(before)
         with self._writing() as connection:
-            gone = connection.execute("delete from events where at < ?", (moment,)).rowcount
-            connection.execute("delete from past where at < ?", (moment,))
-            connection.execute(
-                "delete from labels where arrived < ? and key not in (select key from events)", (moment,)
-            )
-        return gone
+            gone = connection.execute("select content from records where at < ?", (moment,)).fetchall()
+            connection.execute("delete from records where at < ?", (moment,))
+            windows = f"by not glob '*:{REFERENCE}*'"
+            connection.execute(f"delete from chunks where last < ? and {windows}", (moment,))
+            places = f"select distinct by, entity from chunks where first < ? and not ({windows})"
+            for by, entity in connection.execute(places, (moment,)).fetchall():
+                _replace_statements(connection, (by, entity), moment)
+            _keep_upto(connection, _FORGOTTEN, {0: moment})
+        self.upto()
+        return sum(len(read_record(content).versions) for (content,) in gone)
+
+    def erase(self, keys: Collection[str], entities: Mapping[str, str]) -> int:
+        with self._writing() as connection:
+            connection.execute("pragma secure_delete = on")
+            gone = _theirs(connection, keys, entities)
+            _erase_chunks(connection, gone, entities)
+            connection.executemany("delete from records where key = ?", [(key,) for key in gone])
+        faults.point("online.after-erase")
+        with _mapped(self._path):
+            _wipe(self._path)
+        return sum(gone.values())
+
+    def clear(self) -> None:
+        with self._writing() as connection:
+            for table in ("chunks", "records", "upto"):
+                connection.execute(f"delete from {table}")
+        self._kept = None
 
     def ping(self) -> None:
         with _mapped(self._path):
-            self._connection.execute("select 1 from past limit 1").fetchall()
+            self._connection.execute("select 1 from chunks limit 1").fetchall()
 
     def close(self) -> None:
         self._connection.close()
 
-    def _event(self, row: tuple[str, int, int, bytes, float | None, int | None], moment: int) -> PastEvent:
-        key, at, arrived, content, target, labelled = row
-        if labelled is not None and labelled > moment:
-            target, labelled = self._label_known(key, moment)
-        kept = _unpack(content)
-        told = None if labelled is None else _moment(labelled)
-        return PastEvent(key, _moment(at), _moment(arrived), kept.entities, kept.values, target, told)
-
-    def _label_known(self, key: str, moment: int) -> tuple[float | None, int | None]:
-        query = "select target, arrived from labels where key = ? and arrived <= ? order by arrived desc limit 1"
-        with _mapped(self._path):
-            return self._connection.execute(query, (key, moment)).fetchone() or (None, None)
+    def _take(
+        self, events: Sequence[PastEvent], labels: Sequence[PastLabel], upto: Mapping[int, int], stream: str
+    ) -> None:
+        with self._writing() as connection:
+            changed, edits = absorbed(_records(connection, keys_of(events, labels)), events, labels, self._groups)
+            written = [(key, record.at, pack_record(record)) for key, record in changed.items()]
+            connection.executemany("insert or replace into records values (?, ?, ?)", written)
+            for place, edit in edits.items():
+                _edit(connection, place, edit)
+            _keep_upto(connection, stream, upto)
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -135,47 +157,90 @@ class SqliteOnlineValues(OnlineValues):
                     self._connection.execute("rollback")
 
 
-def _put(connection: sqlite3.Connection, event: PastEvent) -> None:
-    content = _pack(_Content(dict(event.entities), dict(event.values)))
-    at, arrived = microseconds(event.at), microseconds(event.arrived)
-    versions = connection.execute("select at, content from events where key = ?", (event.key,)).fetchall()
-    if (at, content) in versions:
+def _lay_out(connection: sqlite3.Connection) -> None:
+    """The tables; those of an older layout are dropped: the values are built again from the log."""
+    (layout,) = connection.execute("pragma user_version").fetchone()
+    if layout == _LAYOUT:
         return
-    row = (event.key, arrived, len(versions), at, content)
-    connection.execute("insert into events values (?, ?, ?, ?, ?)", row)
-    _index(connection, event.key)
+    connection.execute("begin immediate")
+    for (name,) in connection.execute("select name from sqlite_master where type = 'table'").fetchall():
+        connection.execute(f'drop table "{name}"')
+    for statement in _SCHEMA.split(";\n"):
+        connection.execute(statement)
+    connection.execute(f"pragma user_version = {_LAYOUT}")
+    connection.execute("commit")
 
 
-def _index(connection: sqlite3.Connection, key: str) -> None:
-    """Write each version that ever counts, with the arrival of the next one and the newest label."""
-    query = "select at, arrived, content from events where key = ? order by arrived, number"
-    versions = connection.execute(query, (key,)).fetchall()
-    newest = "select target, arrived from labels where key = ? order by arrived desc limit 1"
-    target, labelled = connection.execute(newest, (key,)).fetchone() or (None, None)
-    for n, (at, arrived, content) in enumerate(versions):
-        until = versions[n + 1][1] if n + 1 < len(versions) else _FOREVER
-        for by, entity in _entities(content):
-            place = (by, entity, at, arrived, key)
-            if until > arrived:
-                row = (*place, until, content, target, labelled)
-                connection.execute("insert or replace into past values (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
-            else:  # never counted; a later version at the same place is written after it
-                connection.execute(
-                    "delete from past where by = ? and entity = ? and at = ? and arrived = ? and key = ?", place
-                )
+def _records(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Record]:
+    found = {}
+    for key in keys:
+        row = connection.execute("select content from records where key = ?", (key,)).fetchone()
+        if row is not None:
+            found[key] = read_record(row[0])
+    return found
 
 
-def _entities(content: bytes) -> Iterable[tuple[str, str]]:
-    return (("", ""), *_unpack(content).entities.items())
+def _edit(connection: sqlite3.Connection, place: Place, edits: Edits) -> None:
+    def find(at: int) -> tuple[int, bytes] | None:
+        found = connection.execute(_FIND, (*place, at)).fetchone() or connection.execute(_LEAST, place).fetchone()
+        return found or None
+
+    gone, chunks = rewritten(edits, find)
+    connection.executemany(
+        "delete from chunks where by = ? and entity = ? and first = ?", [(*place, first) for first in gone]
+    )
+    connection.executemany(
+        "insert into chunks values (?, ?, ?, ?, ?)", [(*place, c.first, c.last, c.content) for c in chunks]
+    )
 
 
-def _label(connection: sqlite3.Connection, label: PastLabel) -> None:
-    row = (label.key, microseconds(label.arrived), label.target)
-    there = connection.execute("select target from labels where key = ? and arrived = ?", row[:2]).fetchone()
-    if there == (label.target,):
-        return
-    connection.execute("insert or replace into labels values (?, ?, ?)", row)
-    _index(connection, label.key)
+def _replace_statements(connection: sqlite3.Connection, place: Place, moment: int) -> None:
+    query = "select content from chunks where by = ? and entity = ? order by first"
+    left = superseded([row[0] for row in connection.execute(query, place)], moment)
+    connection.execute("delete from chunks where by = ? and entity = ?", place)
+    connection.executemany(
+        "insert into chunks values (?, ?, ?, ?, ?)", [(*place, c.first, c.last, c.content) for c in left]
+    )
+
+
+def _theirs(connection: sqlite3.Connection, keys: Collection[str], entities: Mapping[str, str]) -> dict[str, int]:
+    """Each key that is to go, with the number of its versions; a chunk may outlive the records of its keys (see `forget`)."""
+    given = set(keys)
+    found = dict.fromkeys(given, 0)
+    for by, entity, content in connection.execute("select by, entity, content from chunks") if entities else ():
+        if is_theirs((by, entity), entities):
+            found |= dict.fromkeys(keys_in(content), 0)
+    for key, content in connection.execute("select key, content from records"):
+        record = read_record(content)
+        if key in found or is_of(record, entities):
+            found[key] = len(record.versions)
+    return found
+
+
+def _erase_chunks(connection: sqlite3.Connection, keys: Collection[str], entities: Mapping[str, str]) -> None:
+    chunks = connection.execute("select rowid, by, entity, content from chunks").fetchall
+    changed = []
+    for number, by, entity, content in chunks():
+        left = [] if is_theirs((by, entity), entities) else without(content, keys)
+        if left is not None:
+            changed.append((number, (by, entity), left))
+    connection.executemany("delete from chunks where rowid = ?", [(number,) for number, _, _ in changed])
+    for _, place, left in changed:
+        connection.executemany(
+            "insert into chunks values (?, ?, ?, ?, ?)", [(*place, c.first, c.last, c.content) for c in left]
+        )
+
+
+def _wipe(path: Path) -> None:
+    """What was deleted leaves the file, its free pages and the log beside it."""
+    connection = sqlite3.connect(path, timeout=30, isolation_level=None)
+    try:
+        connection.execute("vacuum")
+        (busy, _, _) = connection.execute("pragma wal_checkpoint(truncate)").fetchone()
+    finally:
+        connection.close()
+    if busy:
+        raise sqlite3.OperationalError("the log is busy: a reader holds what was erased")
 
 
 def _keep_upto(connection: sqlite3.Connection, stream: str, upto: Mapping[int, int]) -> None:
@@ -185,21 +250,19 @@ def _keep_upto(connection: sqlite3.Connection, stream: str, upto: Mapping[int, i
     )
 
 
-def _moment(us: int) -> datetime:
-    return EPOCH + timedelta(microseconds=us)
-
-
 @contextmanager
 def _mapped(path: Path) -> Iterator[None]:
     """SQLite's errors as ours."""
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        if "disk is full" in str(error) or getattr(error, "errno", None) == 28:
-            raise DiskFullError(
-                f"no space for online values in {path}", "free some disk space", transient=True
-            ) from error
-        transient = "locked" in str(error) or "busy" in str(error)
-        raise EngineError(
-            f"online values in {path}: {error}", "remove the file: it is built again from the lake", transient=transient
-        ) from error
+        raise _told(path, error) from error
+
+
+def _told(path: Path, error: Exception) -> EngineError:
+    if "disk is full" in str(error) or getattr(error, "errno", None) == 28:
+        return DiskFullError(f"no space for online values in {path}", "free some disk space", transient=True)
+    transient = "locked" in str(error) or "busy" in str(error)
+    return EngineError(
+        f"online values in {path}: {error}", "remove the file: it is built again from the lake", transient=transient
+    )

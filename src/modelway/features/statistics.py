@@ -1,11 +1,12 @@
 """The statistics of a window over the values that are there; exact, so that their order does not matter (but for `last`)."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
+from modelway.expressions.values import NAN
 from modelway.features.derived import Stat
 from modelway.features.exact import deviation, total
-from modelway.features.values import NAN
 
 
 def aggregate(stat: Stat, values: Sequence[Any], default: float | None) -> float:
@@ -29,6 +30,17 @@ def aggregate(stat: Stat, values: Sequence[Any], default: float | None) -> float
             return float(max(values))
         case "last":
             return float(values[-1])
+        case "ratio":
+            raise ValueError("a ratio needs the row's own value: see `ratio`")
+
+
+def ratio(own: float | None, others: Sequence[float], default: float | None) -> float:
+    """The row's own value divided by the mean of the others; missing without either, and where it is not finite."""
+    if own is None or not others:
+        return or_default("ratio", NAN, default)
+    mean = total(others) / len(others)
+    made = own / mean if mean else NAN
+    return or_default("ratio", made if -math.inf < made < math.inf else NAN, default)
 
 
 def or_default(stat: Stat, value: float, default: float | None) -> float:

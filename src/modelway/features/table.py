@@ -1,5 +1,7 @@
 """The columns of a whole table of decisions, by the embedded engine."""
 
+from collections.abc import Mapping
+
 import polars as pl
 
 from modelway.features.derived import SameInstant
@@ -7,9 +9,13 @@ from modelway.features.plan import Plan
 
 
 def compute(
-    decisions: pl.DataFrame, events: pl.DataFrame, plan: Plan, same_instant: SameInstant | None = None
+    decisions: pl.DataFrame,
+    events: pl.DataFrame | pl.LazyFrame,
+    plan: Plan,
+    same_instant: SameInstant | None = None,
+    tables: Mapping[str, pl.DataFrame | pl.LazyFrame] | None = None,
 ) -> pl.DataFrame:
     """The decisions with all columns of the plan; see `engine.FeatureEngine.compute`."""
-    from modelway.features.ibis import IbisEngine
+    from modelway.features.arrays import ArrayEngine
 
-    return IbisEngine().compute(decisions, events, plan, same_instant)
+    return ArrayEngine().compute(decisions, events, plan, same_instant, tables)

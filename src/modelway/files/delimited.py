@@ -3,44 +3,86 @@
 import csv
 import io
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from modelway.errors import UnreadableFileError
 from modelway.files import sniff
-from modelway.files.header import repaired, without_empty_unnamed
+from modelway.files.header import repaired
+from modelway.files.kinds import Kind
 from modelway.files.pandas import read_with_pandas
 from modelway.files.raw import as_utf8
-from modelway.files.texts import decimal_comma, trimmed, typed
+from modelway.files.texts import Seen, decimal_comma, seen
 
-_SAMPLE = 1 << 18
+SAMPLE = 1 << 18
+"""Bytes at the beginning that tell delimiter and header."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The delimiter and the names of the columns, as the header gives them ("" where it gives none)."""
+
+    separator: str
+    heads: tuple[str, ...]
 
 
 def read_delimited(path: Path, data: bytes, text: Collection[str] = ()) -> pl.DataFrame:
     """The table; raises UnreadableFileError naming the line that breaks it."""
-    data, separator = _prepared(as_utf8(data))
-    sample = data[:_SAMPLE].decode("utf-8", errors="ignore")
-    if len(data) > _SAMPLE:
+    frame, layout = read_texts(path, as_utf8(data))
+    known = {name: seen(frame[name]) for name in frame.columns}
+    return read_as(frame, kinds_of(known, layout, text))
+
+
+def kinds_of(known: Mapping[str, Seen], layout: Layout, text: Collection[str]) -> dict[str, Kind]:
+    """What each column becomes, by what is known of all its values; one without a name and a value is left out."""
+    comma = layout.separator != "," and decimal_comma(known.values())
+    kept = [
+        name for head, name in zip(layout.heads, known, strict=True) if head.strip() or not known[name].blank
+    ]  # a delimiter at the end of each line makes such a column
+    return {name: Kind(pl.String()) if name in text else known[name].kind(comma) for name in kept}
+
+
+def read_as(frame: pl.DataFrame, kinds: Mapping[str, Kind]) -> pl.DataFrame:
+    """Raises ChangedError for a value that is not of its column's kind."""
+    return pl.DataFrame([kind.read(frame[name]) for name, kind in kinds.items()])
+
+
+def read_texts(path: Path, data: bytes, layout: Layout | None = None) -> tuple[pl.DataFrame, Layout]:
+    """All columns as the text that is there, of UTF-8 data that begin with the header; `layout`: as it is known to be."""
+    data, layout = _laid_out(path, data, layout)
+    _demand_whole_end(path, data, layout.separator, len(layout.heads))
+    frame = _with_polars(data, layout.separator, len(layout.heads))
+    heads = list(layout.heads)
+    if frame is None:
+        heads, frame = read_with_pandas(path, data, layout.separator)
+    frame = frame.rename(dict(zip(frame.columns, repaired(heads), strict=True)))
+    return frame, Layout(layout.separator, tuple(heads))
+
+
+def layout_of(path: Path, data: bytes) -> Layout:
+    """By the beginning of the data, SAMPLE bytes or more."""
+    return _laid_out(path, data, None)[1]
+
+
+def _laid_out(path: Path, data: bytes, layout: Layout | None) -> tuple[bytes, Layout]:
+    data, separator = _prepared(data)
+    if layout is not None:
+        return data, layout
+    sample = data[:SAMPLE].decode("utf-8", errors="ignore")
+    if len(data) > SAMPLE:
         sample = sample.rpartition("\n")[0] or sample
     separator = separator or sniff.delimiter(sample, path)
-    names = sniff.header(sample, separator)
-    _demand_whole_end(path, data, separator, len(names))
-    frame = _with_polars(data, separator, len(names))
-    if frame is None:
-        names, frame = read_with_pandas(path, data, separator)
-    frame = trimmed(frame.rename(dict(zip(frame.columns, repaired(names), strict=True))))
-    frame = without_empty_unnamed(frame, names)
-    comma = separator != "," and decimal_comma(frame)
-    return frame.with_columns(typed(frame[name], comma=comma) for name in frame.columns if name not in text)
+    return data, Layout(separator, tuple(sniff.header(sample, separator)))
 
 
 def _prepared(data: bytes) -> tuple[bytes, str]:
     """Without blank lines before and after, with \\n as line end; and the delimiter if the first line declares it."""
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n")
-        if b"\n" not in data[:_SAMPLE]:
+        if b"\n" not in data[:SAMPLE]:
             data = data.replace(b"\r", b"\n")
     data = re.sub(rb"^(?:[ \t]*\n)+", b"", data)
     declared = re.match(rb'"?sep=([,;|\t])"?[ \t]*\n', data)

@@ -1,8 +1,6 @@
 """Names of columns as a file gives them, made whole: no name empty, none there twice."""
 
-from collections.abc import Iterable, Sequence
-
-import polars as pl
+from collections.abc import Sequence
 
 UNNAMED = "column_"
 """A column without a name is called `column_N`, N counting from 1."""
@@ -23,14 +21,3 @@ def repaired(names: Sequence[str]) -> list[str]:
         taken.add(free)
         made.append(free)
     return made
-
-
-def without_empty_unnamed(frame: pl.DataFrame, names: Iterable[str]) -> pl.DataFrame:
-    """Leave out columns without a name and without a value: a delimiter at the end of each line makes one."""
-    height = frame.height
-    gone = [
-        column
-        for column, name in zip(frame.columns, names, strict=True)
-        if not name.strip() and frame[column].null_count() == height
-    ]
-    return frame.drop(gone)

@@ -1,6 +1,7 @@
 """A file's bytes: unpacked, told apart by their content, and text as UTF-8."""
 
 import codecs
+import contextlib
 import gzip
 import zlib
 from enum import Enum
@@ -70,29 +71,30 @@ def form_of(path: Path, data: bytes) -> Form:
     return Form.DELIMITED
 
 
+ENCODINGS = ("utf-8", "cp1252", "latin-1")
+"""Text is in the first of these in which all of it can be read."""
+
+
 def as_utf8(data: bytes) -> bytes:
     """Text as UTF-8 without BOM: UTF-8 and UTF-16 as they say, anything else as Windows-1252 (and so Latin-1)."""
     for mark, name in ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")):
         if data.startswith(mark):
             return data.decode(name, errors="replace").encode()
     data = data.removeprefix(codecs.BOM_UTF8)
-    if _is_utf8(data):
-        return data
-    try:
-        return data.decode("cp1252").encode()
-    except UnicodeDecodeError:
-        return data.decode("latin-1").encode()
+    for encoding in ENCODINGS[:-1]:
+        with contextlib.suppress(UnicodeDecodeError):
+            return recoded(data, encoding)
+    return recoded(data, ENCODINGS[-1])
 
 
-def _is_utf8(data: bytes) -> bool:
-    """Piece by piece: the decoded text of a large file is never held."""
+def recoded(data: bytes, encoding: str) -> bytes:
+    """As UTF-8; raises UnicodeDecodeError when the data are in another encoding."""
+    if encoding != "utf-8":
+        return data.decode(encoding).encode()
     decoder = codecs.getincrementaldecoder("utf-8")()
-    try:
-        for start in range(0, len(data), _PIECE):
-            decoder.decode(data[start : start + _PIECE], final=start + _PIECE >= len(data))
-    except UnicodeDecodeError:
-        return False
-    return True
+    for start in range(0, len(data), _PIECE):  # the decoded text of a large file is never held
+        decoder.decode(data[start : start + _PIECE], final=start + _PIECE >= len(data))
+    return data
 
 
 def _unpacked(path: Path, data: bytes) -> bytes:

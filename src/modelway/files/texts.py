@@ -1,79 +1,116 @@
 """Columns of text become numbers, truth values, dates or times when every value of theirs is one; else they stay text."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
 import polars as pl
 
-from modelway.files.moments import moments
+from modelway.files.kinds import Kind, meant, trimmed
+from modelway.files.moments import ANY_DATES, NO_DATES, Dates, dates_of
+from modelway.files.settled import UTC_TIME
 
-MISSING = ("na", "n/a", "#n/a", "<na>", "nan", "-nan", "null", "none", "nat", "?", ".")
-"""What stands for a missing value among numbers, dates and truth values, in any case; in text such a word is a value."""
-NUMBER = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$|^[+-]?(?:inf|Inf|INF|Infinity|infinity)$"
-CODE = r"^[+-]?0\d|^[+-]?\d{16,}$"
+NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$|^[+-]?(?:inf|Inf|INF|Infinity|infinity)$"
+CODE = r"^[+-]?0[0-9]|^[+-]?[0-9]{16,}$"
 """Digits that are no number: leading zeros, or more digits than a double holds."""
-WHOLE = r"^[+-]?\d+$"
-COMMA = r"^[+-]?(?:\d+|\d{1,3}(?:\.\d{3})+)(?:,\d+)?$"
+WHOLE = r"^[+-]?[0-9]+$"
+COMMA = r"^[+-]?(?:[0-9]+|[0-9]{1,3}(?:\.[0-9]{3})+)(?:,[0-9]+)?$"
 """A number with a decimal comma, and dots between thousands."""
-
-
+_PLAIN = r"^[+-]?(?:0|[1-9][0-9]{0,14})$"
+_POINTED = r"^[+-]?(?:0|[1-9][0-9]{0,14})\.[0-9]+$"
+"""Most numbers are one of these two: they are told by one look, and are no codes."""
+_POINT = r"\.(?:[0-9]{1,2}|[0-9]{4,})$"
+_SURE = r",(?:[0-9]{1,2}|[0-9]{4,})$|[0-9]{4,},|^[+-]?0,"
 _SAMPLE = 1000
 
 
-def trimmed(frame: pl.DataFrame) -> pl.DataFrame:
-    """Text without blanks at its ends; blank text is missing."""
-    text = pl.col(pl.String).str.strip_chars()
-    return frame.with_columns(pl.when(text != "").then(text))
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is known of the values of a column, words for missing ones left out.
+
+    For all of them holds `blank` (there is no text), `number`, `comma` (a number if commas are decimal), `truth`, `dates`;
+    for some `code`, `fraction`, `comma_fraction`, `point` (a decimal point beyond doubt), `sure` (a decimal comma beyond doubt).
+    """
+
+    blank: bool = True
+    number: bool = True
+    comma: bool = True
+    truth: bool = True
+    dates: Dates = ANY_DATES
+    code: bool = False
+    fraction: bool = False
+    comma_fraction: bool = False
+    point: bool = False
+    sure: bool = False
+
+    @property
+    def text(self) -> bool:
+        """Whether it stays text, whatever comes."""
+        return not (self.number or self.comma or self.truth or self.dates.possible)
+
+    def kind(self, comma: bool) -> Kind:
+        """`comma`: numbers of the file have decimal commas."""
+        if self.comma if comma else self.number:
+            if self.code:
+                return Kind(pl.String())
+            return Kind(pl.Float64() if (self.comma_fraction if comma else self.fraction) else pl.Int64(), comma)
+        if self.truth:
+            return Kind(pl.Boolean())
+        if form := self.dates.form:
+            return Kind(UTC_TIME if self.dates.timed else pl.Date(), form=form)
+        return Kind(pl.String())
 
 
-def typed(column: pl.Series, *, comma: bool = False) -> pl.Series:
-    """The column of trimmed text as Int64, Float64, Boolean, Date or Datetime(us, UTC), or as it is."""
-    if column.dtype != pl.String or (len(column) > _SAMPLE and _is_text(column.head(_SAMPLE), comma)):
-        return column
-    kind = _kind(_meant(column.drop_nulls().unique()), comma)
-    if kind == "number":
-        return _numbers(_meant(column), comma)
-    if kind == "truth":
-        return _meant(column).str.to_lowercase() == "true"
-    if kind == "moment" and (made := moments(_meant(column))) is not None:
-        return made
-    return column
+def seen(column: pl.Series, before: Seen | None = None) -> Seen:
+    """What is known with these values of text beside those before."""
+    known = before or Seen()
+    for part in (
+        (column.head(_SAMPLE), column) if known.blank else (column,)
+    ):  # the first ones mostly tell that it is text
+        if known.text:
+            break
+        known = _seen(part, known)
+    return known
 
 
-def decimal_comma(frame: pl.DataFrame) -> bool:
+def decimal_comma(columns: Iterable[Seen]) -> bool:
     """Whether numbers have decimal commas beyond doubt: some cannot be thousands, and no column has decimal points."""
-    found = False
-    for name in frame.columns:
-        values = _meant(frame[name].drop_nulls().unique())
-        if values.is_empty() or values.dtype != pl.String:
-            continue
-        if values.str.contains(NUMBER).all() and values.str.contains(r"\.(?:\d{1,2}|\d{4,})$").any():
-            return False
-        if values.str.contains(COMMA).all() and values.str.contains(r",(?:\d{1,2}|\d{4,})$|\d{4,},|^[+-]?0,").any():
-            found = True
-    return found
+    known = list(columns)
+    return any(c.comma and c.sure for c in known) and not any(c.number and c.point for c in known)
 
 
-def _is_text(sample: pl.Series, comma: bool) -> bool:
-    """Whether the first values alone decide that the column stays text."""
-    return _kind(_meant(sample.drop_nulls().unique()), comma) == "text"
+def _seen(column: pl.Series, known: Seen) -> Seen:
+    odd = _others(column, _PLAIN)
+    if len(odd) < len(column) - column.null_count():
+        known = replace(known, blank=False, truth=False, dates=NO_DATES)
+    if not known.comma:
+        pointed, odd = len(odd), _others(odd, _POINTED)
+        if len(odd) < pointed:
+            known = replace(known, blank=False, truth=False, dates=NO_DATES, fraction=True)
+    rest = trimmed(odd.unique()).drop_nulls()
+    known = replace(known, blank=known.blank and rest.is_empty())
+    values = meant(rest).drop_nulls()
+    return known if values.is_empty() else _weighed(values, known)
 
 
-def _meant(values: pl.Series) -> pl.Series:
-    """Without the words that stand for a missing value."""
-    return values.set(values.str.to_lowercase().is_in(MISSING).fill_null(False), None)
+def _weighed(values: pl.Series, known: Seen) -> Seen:
+    def some(pattern: str) -> bool:
+        return bool(values.str.contains(pattern).any())
+
+    number = known.number and bool(values.str.contains(NUMBER).all())
+    comma = known.comma and bool(values.str.contains(COMMA).all())
+    return Seen(
+        blank=False,
+        number=number,
+        comma=comma,
+        truth=known.truth and bool(values.str.to_lowercase().is_in(["true", "false"]).all()),
+        dates=dates_of(values, known.dates) if known.dates.possible else NO_DATES,
+        code=known.code or ((number or comma) and some(CODE)),
+        fraction=known.fraction or (number and not values.str.contains(WHOLE).all()),
+        comma_fraction=known.comma_fraction or (comma and some(",")),
+        point=known.point or (number and some(_POINT)),
+        sure=known.sure or (comma and some(_SURE)),
+    )
 
 
-def _kind(values: pl.Series, comma: bool) -> str:
-    values = values.drop_nulls()
-    if values.is_empty():
-        return "number"
-    if values.str.contains(COMMA if comma else NUMBER).all():
-        return "text" if values.str.contains(CODE).any() else "number"
-    if values.str.to_lowercase().is_in(["true", "false"]).all():
-        return "truth"
-    return "moment" if moments(values.head(200)) is not None else "text"
-
-
-def _numbers(values: pl.Series, comma: bool) -> pl.Series:
-    if comma:
-        values = values.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
-    whole = values.str.contains(WHOLE).all()
-    return values.cast(pl.Int64 if whole else pl.Float64)
+def _others(values: pl.Series, pattern: str) -> pl.Series:
+    return values.filter(~values.str.contains(pattern))

@@ -17,7 +17,7 @@ from modelway.flow.replayed import as_served
 from modelway.flow.runs import REFIT, record
 from modelway.flow.scoring import graph_scores
 from modelway.flow.sources import predictions_topic
-from modelway.ingest.decode import rows_frame
+from modelway.ingest.frames import rows_frame
 from modelway.ingest.predictions import SCHEMA
 from modelway.monitoring.performance import Sample, sampled
 from modelway.records import Manifest, Sources, Task, TrainingSet, Version, loads
@@ -78,7 +78,7 @@ def columns(workspace: Workspace, spec: Spec, manifest: Manifest, asked: pl.Data
     scanned = workspace.lake.scan(table or "").filter(between).select("served", "row", "upto", *_PLACE)
     rows = asked.join(scanned.collect(), on=list(_PLACE), how="inner", maintain_order="left")
     plan = Plan.from_plain(manifest.features)
-    found = as_served(workspace, manifest, plan, rows) if plan.windows and rows.height <= _ROW_BY_ROW else None
+    found = as_served(workspace, manifest, plan, rows) if plan.looks_back and rows.height <= _ROW_BY_ROW else None
     if found is None:
         found = _by_engine(workspace, spec, manifest, plan, rows, now)
     return found.join(rows.select(*_PLACE, "scores"), on=list(_PLACE), how="inner").sort("_at", "_key")
@@ -90,9 +90,11 @@ def _by_engine(
     inner = rows_frame([json.loads(text) for text in rows["row"].to_list()])
     place = rows.select(*_PLACE, pl.col("served").alias("_arrived"), *_NAMED)
     whole = place.hstack(inner.get_columns())
-    contract = from_plain(manifest.contract).only(tuple(name for name in inner.columns if name != spec.data.target))
+    sent = tuple(name for name in inner.columns if name != spec.data.target)
+    contract = from_plain(manifest.contract).only(sent).by_row()
     typed = check_table(whole, contract, None).accepted
-    found = workspace.features.compute(typed, _events(workspace, spec, plan, typed, now), plan, plan.same_instant)
+    events, tables = _events(workspace, spec, plan, typed, now), _tables(workspace, spec, now)
+    found = workspace.features.compute(typed, events, plan, plan.same_instant, tables)
     return found.select(*_PLACE, "_key", "_at", *(column.name for column in manifest.columns))
 
 
@@ -187,3 +189,7 @@ def _events(workspace: Workspace, spec: Spec, plan: Plan, rows: pl.DataFrame, no
     first, last = rows["_at"].min(), rows["_at"].max()
     reached = (pl.col("_at") > pl.lit(first, _MOMENT) - farthest) & (pl.col("_at") <= pl.lit(last, _MOMENT))
     return frames.known(workspace, spec, sources).events.filter(reached)
+
+
+def _tables(workspace: Workspace, spec: Spec, now: datetime) -> dict[str, pl.DataFrame]:
+    return frames.joined_as_of(workspace, spec, Sources(now, frames.tables_of(workspace, spec), ""))

@@ -1,7 +1,8 @@
 """The rows that a model is trained and judged on: as they were known at one moment, with the labels known by then."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import polars as pl
@@ -10,7 +11,7 @@ from modelway.contracts.contract import contract_of
 from modelway.contracts.table import check_table
 from modelway.features.plan import Plan
 from modelway.flow import label_versions
-from modelway.flow.sources import labels_topic, predictions_topic
+from modelway.flow.sources import joined_tables, labels_topic, predictions_topic
 from modelway.records import Sources, TableVersion
 from modelway.spec.model import Files, Spec
 from modelway.workspace import Workspace
@@ -21,16 +22,17 @@ ORDER = ("_arrived", "_partition", "_offset", "_index")
 
 @dataclass(frozen=True)
 class Known:
-    """What was known at one moment: `decisions`, one row a key, and `events`, every row and correction, for the windows."""
+    """What was known at one moment: `decisions`, one row a key, `events`, every row and correction, and the joined `tables`."""
 
     decisions: pl.DataFrame
     events: pl.DataFrame
     too_young: int
+    tables: Mapping[str, pl.DataFrame] = field(default_factory=dict)
 
 
 def tables_of(workspace: Workspace, spec: Spec) -> tuple[TableVersion, ...]:
     """The newest versions of the tables that a run of this model reads."""
-    names = (spec.topic, labels_topic(spec), predictions_topic(spec))
+    names = (spec.topic, labels_topic(spec), predictions_topic(spec), *joined_tables(spec))
     return tuple(found for name in names if (found := workspace.lake.version(name)) is not None)
 
 
@@ -45,15 +47,23 @@ def known(workspace: Workspace, spec: Spec, sources: Sources) -> Known:
     decisions = decisions.drop("_arrived").join(first, on="_key", how="left", maintain_order="left")
     born = pl.coalesce(pl.col("_at"), pl.col("_arrived"))
     wait = spec.data.labels.matured_after if spec.data.labels else None
+    tables = joined_as_of(workspace, spec, sources)
     if wait is None:
-        return Known(decisions, events, 0)
+        return Known(decisions, events, 0, tables)
     matured = decisions.filter(born + wait <= sources.as_of)
-    return Known(matured, events, decisions.height - matured.height)
+    return Known(matured, events, decisions.height - matured.height, tables)
+
+
+def joined_as_of(workspace: Workspace, spec: Spec, sources: Sources) -> dict[str, pl.DataFrame]:
+    """The statements of the joined tables that had arrived by then, by table."""
+    found = {name: table for name in joined_tables(spec) if (table := _named(sources, name)) is not None}
+    arrived = pl.col("_arrived") <= sources.as_of
+    return {name: workspace.lake.read(table).filter(arrived) for name, table in found.items()}
 
 
 def with_features(workspace: Workspace, spec: Spec, plan: Plan, found: Known) -> pl.DataFrame:
     """The decisions with the columns that enter the graph, each window as of its decision, and `_target`."""
-    return workspace.features.compute(found.decisions, found.events, plan, spec.data.same_instant)
+    return workspace.features.compute(found.decisions, found.events, plan, spec.data.same_instant, found.tables)
 
 
 def newest(rows: pl.DataFrame) -> pl.DataFrame:
@@ -66,13 +76,13 @@ def served_rows(predictions: pl.DataFrame, spec: Spec) -> pl.DataFrame:
     asked = predictions.filter(~pl.col("shadow") & (pl.col("status") == "ok") & pl.col("key").is_not_null())
     if asked.height == 0:
         return pl.DataFrame()
-    from modelway.ingest.decode import rows_frame
+    from modelway.ingest.frames import rows_frame
 
     inner = rows_frame([json.loads(text) for text in asked["row"].to_list()])
     place = asked.select("_partition", "_offset", "_index", pl.col("served").alias("_arrived"))
     raw = place.hstack(inner.get_columns())
     named = raw.with_columns(asked["key"].alias("_key"), asked["at"].alias("_at"))
-    return check_table(named, contract_of(spec), None).accepted
+    return check_table(named, contract_of(spec).by_row(), None).accepted
 
 
 def predictions(
@@ -103,6 +113,15 @@ def _rows(workspace: Workspace, spec: Spec, sources: Sources) -> pl.DataFrame:
         return rows
     new = served.join(rows, on="_key", how="anti") if rows.height else served
     return pl.concat([rows, new], how="diagonal_relaxed")
+
+
+def past_rows(workspace: Workspace, spec: Spec, sources: Sources) -> pl.DataFrame:
+    """The source's rows and corrections with their labels, without those that the server alone saw: so are online values."""
+    table = _named(sources, spec.topic)
+    if table is None:
+        return pl.DataFrame()
+    rows = workspace.lake.read(table).filter(pl.col("_arrived") <= sources.as_of)
+    return _versions(rows, _told(workspace, _named(sources, labels_topic(spec)), sources.as_of), spec)
 
 
 def _told(workspace: Workspace, table: TableVersion | None, until: datetime | None) -> pl.DataFrame:

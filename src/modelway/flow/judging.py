@@ -97,7 +97,7 @@ def champion_rows(work: Work, spec: Spec, manifest: Manifest, held: pl.DataFrame
         return held
     found = frames.known(work.workspace, spec, work.record("ingest"))
     wanted = found.decisions.join(held.select("_key"), on="_key", how="semi")
-    rows = work.workspace.features.compute(wanted, found.events, plan, plan.same_instant)
+    rows = work.workspace.features.compute(wanted, found.events, plan, plan.same_instant, found.tables)
     return held.select("_key").join(rows, on="_key", how="left", maintain_order="left")
 
 

@@ -3,10 +3,10 @@
 import sys
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from modelway.contracts.contract import contract_of, to_plain
 from modelway.errors import EngineError
@@ -15,6 +15,7 @@ from modelway.flow import feeding, frames
 from modelway.flow.judging import validated
 from modelway.flow.pins import pin
 from modelway.flow.runs import REFIT, Work, record, spec_bytes
+from modelway.flow.sending import send_files
 from modelway.records import (
     Candidate,
     Fit,
@@ -39,7 +40,7 @@ def gather(work: Work) -> Sources:
     if work.run.id.endswith(REFIT):
         return _of_base(work, "ingest")
     spec = workspace.spec(work.model)
-    feeding.send_files(workspace, spec, work.tell)
+    send_files(workspace, spec, work.tell)
     feeding.ingest(workspace, spec, work.tell)
     tables = frames.tables_of(workspace, spec)
     pin(workspace.database, work.run.id, tables)
@@ -50,27 +51,26 @@ def prepare(work: Work) -> TrainingSet:
     """Matured rows with their features become a training set."""
     if work.run.id.endswith(REFIT):
         return _of_base(work, "prepare")
-    workspace, spec, sources = work.workspace, work.spec, work.record("ingest")
-    plan = plan_of(spec)
     work.tell("features", None)
-    found = frames.known(workspace, spec, sources)
-    frame = frames.with_features(workspace, spec, plan, found)
-    return stored(workspace, spec, frame, sources, found.too_young)
+    return training_set(work.workspace, work.spec, work.record("ingest"))
 
 
-def stored(workspace: Workspace, spec: Spec, frame: pl.DataFrame, sources: Sources, too_young: int) -> TrainingSet:
-    """The frame, split and kept."""
+def training_set(workspace: Workspace, spec: Spec, sources: Sources) -> TrainingSet:
+    """The rows that are learned from, with their columns, split and kept; windows of other rows are not computed."""
+    from modelway.training.prepare import learnable
     from modelway.training.prepare import prepare as keep
 
+    plan, found = plan_of(spec), frames.known(workspace, spec, sources)
+    decisions, without = learnable(found.decisions, spec, found.too_young)
     return keep(
-        frame,
+        frames.with_features(workspace, spec, plan, replace(found, decisions=decisions)),
         spec,
-        plan_of(spec).columns,
+        plan.columns,
         sources.tables,
         sources.as_of,
         workspace.artifacts,
         audit=audited(spec),
-        too_young=too_young,
+        too_young=without,
     )
 
 

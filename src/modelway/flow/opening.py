@@ -6,10 +6,10 @@ from modelway.contracts.contract import contract_of
 from modelway.contracts.row import compile_row
 from modelway.errors import SpecError
 from modelway.features.plan import Plan, plan_of
-from modelway.flow import feeding, targets
-from modelway.flow.feeding import Tell, silent
+from modelway.flow import sending, targets
 from modelway.flow.holding import hold, holder_name, insist
 from modelway.flow.runs import open_new, spec_bytes
+from modelway.flow.sending import Tell, silent
 from modelway.records import Fit, Sources, Trigger, loads
 from modelway.spec.document import with_line
 from modelway.spec.model import Spec
@@ -32,9 +32,9 @@ def open_manual(workspace: Workspace, model: str, trigger: Trigger, tell: Tell =
     for left in _asked_for(workspace, model):
         with insist(workspace, f"run/{left.id}", holder_name()):
             pass
-    files = list(feeding.unsent(workspace, spec))
+    files = sending.unsent(workspace, spec, tell)
     targets.demand_learnable(workspace, spec, files)
-    feeding.send(workspace, spec, files, tell)
+    sending.send(workspace, spec, files, tell, sum(file.note.size for file in files))
     for left in _asked_for(workspace, model):
         if _can_go_on(workspace, left, spec, code.digest):
             return left.id
@@ -66,5 +66,5 @@ def _can_go_on(workspace: Workspace, left: Run, spec: Spec, code: str) -> bool:
         if same_spec and (trained is None or loads(Fit, trained).code == code):
             return True
         reason = "given up: it was stopped on the way, and the spec or model.py has changed since"
-        runs.finish(workspace.database, left.id, workspace.clock.now(), error=reason, lease=lease)
+        runs.finish(workspace.database, left.id, workspace.clock.now(), error=reason, kind="given up", lease=lease)
         return False

@@ -60,7 +60,7 @@ def maintain_busy(workspace: Workspace) -> list[str]:
         there, name = lake.version(table), _compacted(table)
         if there is None or there.version - int(kept.get(name, 0)) < MANY:
             continue
-        lake.maintain(table, pinned(database, table))
+        workspace.upkeep.maintain(table, pinned(database, table), thorough=False)
         done = lake.version(table) or there
         with database.write() as connection:
             connection.execute(settings.delete().where(settings.c.name == name))
@@ -75,5 +75,7 @@ def _compacted(table: str) -> str:
 
 def maintain(workspace: Workspace, *, retain_hours: float = 168) -> dict[str, dict[str, int]]:
     """Compact and vacuum every table; pinned versions stay readable. Returns counts by table."""
-    lake = workspace.lake
-    return {t: lake.maintain(t, pinned(workspace.database, t), retain_hours=retain_hours) for t in lake.tables()}
+    upkeep = workspace.upkeep
+    return {
+        t: upkeep.maintain(t, pinned(workspace.database, t), retain_hours=retain_hours) for t in workspace.lake.tables()
+    }

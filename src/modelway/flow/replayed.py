@@ -13,7 +13,7 @@ from modelway.contracts.contract import from_plain
 from modelway.contracts.row import compile_row as compile_check
 from modelway.features.online import OnlineValues
 from modelway.features.plan import Plan
-from modelway.features.rows import compile_row
+from modelway.features.rows import compile_row, groups_of
 from modelway.flow.serving import values_name
 from modelway.records import Manifest
 from modelway.serving.servable import checked_columns
@@ -33,7 +33,7 @@ def as_served(workspace: Workspace, manifest: Manifest, plan: Plan, rows: pl.Dat
     memory = _memory(workspace, name)
     new = [n for n, place in enumerate(places) if place not in memory]
     if new:
-        values = workspace.online(name)
+        values = workspace.online(name, groups_of(plan))
         try:
             if not _reach(values, rows["upto"].unique().to_list()):
                 return None

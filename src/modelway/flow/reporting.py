@@ -2,16 +2,18 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import sqlalchemy as sa
 
+from modelway.errors import EngineError
 from modelway.flow.runs import STEPS
 from modelway.records import Alert, TrainingSet, Version
 from modelway.registry import versions
 from modelway.rollout import store
 from modelway.spec.model import Spec
-from modelway.state import champions, freezes, runs
+from modelway.state import champions, erasures, freezes, runs
 from modelway.state.schema import alerts, steps
 from modelway.workspace import Workspace
 
@@ -38,11 +40,56 @@ def run_report(workspace: Workspace, run: str) -> dict[str, Any]:
 
 
 def status(workspace: Workspace, only: str | None = None) -> dict[str, Any]:
-    """By model, or of one: who serves, what is being released, the last run, open alerts; and whether server and loop live."""
+    """By model, or of one: who serves, what is released, the last run, open alerts; whether the server lives; the tables."""
     return {
         "server": server_address(workspace),
         "models": {model: model_status(workspace, model) for model in ([only] if only else workspace.models())},
+        "topics": topics_status(workspace, only),
+        "spool": spool_status(workspace),
+        "erasures": [] if only else open_erasures(workspace),
+        "tables": [] if only else [workspace.upkeep.facts(name) for name in workspace.lake.tables()],
     }
+
+
+def topics_status(workspace: Workspace, only: str | None = None) -> dict[str, Any]:
+    """By topic: how far its table is behind in events and seconds, events a second, and the share that was refused."""
+    from modelway.flow.feeding import roads
+    from modelway.flow.progress import Lag, answers, lag, progress, rate_now
+    from modelway.ingest.source import APP
+
+    now, found = workspace.clock.now(), dict[str, Any]()
+    there = answers(workspace.log)
+    for model in [only] if only else workspace.models():
+        for source in roads(workspace, workspace.spec(model)):
+            told = progress(workspace.database, source.topic)
+            behind = Lag(None, None)
+            if there:
+                with suppress(EngineError):
+                    behind = lag(workspace.log, source.topic, workspace.lake.positions(source.topic, APP), now)
+            if told is None and not behind.rows:
+                continue
+            found[source.topic] = {
+                "model": model,
+                "lag_rows": behind.rows,
+                "lag_seconds": behind.seconds,
+                "per_second": rate_now(told, now) if told else 0.0,
+                "quarantine_share": told.quarantine_share if told else 0.0,
+                "events": told.events if told else 0,
+                "last": told.at if told else None,
+            }
+    return found
+
+
+def spool_status(workspace: Workspace) -> dict[str, Any] | None:
+    """What of this machine's predictions the brokers have not taken yet; None where nothing waits for brokers."""
+    spool, now = workspace.spool, workspace.clock.now()
+    if spool is None:
+        return None
+    waiting = {
+        one.topic: {"events": one.events, "seconds": max(0.0, (now - one.since).total_seconds())}
+        for one in spool.waiting()
+    }
+    return {"waiting": waiting, "bytes": spool.size(), "limit": spool.limit}
 
 
 def model_status(workspace: Workspace, model: str) -> dict[str, Any]:
@@ -59,6 +106,15 @@ def model_status(workspace: Workspace, model: str) -> dict[str, Any]:
         "frozen": freezes.frozen(database, model),
         "alerts": open_alerts(workspace, model),
     }
+
+
+def open_erasures(workspace: Workspace) -> list[dict[str, Any]]:
+    """Requests to erase a person that are not done: nobody is named."""
+    now = workspace.clock.now()
+    return [
+        {"id": one.id, "model": one.model, "due": one.due, "overdue": one.due < now, "steps": len(one.report)}
+        for one in erasures.requests(workspace.database, still_open=True)
+    ]
 
 
 def open_alerts(workspace: Workspace, model: str) -> list[Alert]:

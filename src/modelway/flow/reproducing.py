@@ -3,16 +3,17 @@
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 
 from modelway.errors import UsageError
 from modelway.export.build import export_estimator
-from modelway.features.plan import plan_of
-from modelway.flow import frames, making
-from modelway.flow.feeding import Tell, silent
+from modelway.flow import making, runs
 from modelway.flow.runs import REFIT, record, spec_of
 from modelway.flow.scoring import graph_scores
+from modelway.flow.sending import Tell, silent
 from modelway.records import Candidate, Fit, Sources, TrainingSet, loads
 from modelway.registry import versions
+from modelway.state import erasures
 from modelway.training.environment import environment
 from modelway.training.fit import load_estimator
 from modelway.training.frames import read_training_set
@@ -30,18 +31,39 @@ class Reproduction:
     predictions: int
     worst: float
     tolerance: float
+    erased: int = 0
+    """Rows that were erased from the frozen training set since."""
+    missing: int = 0
+    """Other rows that only one of the two training sets has."""
+    differing: int = 0
+    """Rows of both that are not equal: their windows counted erased events."""
 
     @property
     def equal(self) -> bool:
-        """The same rows give the same predictions; an environment that differs is shown, and judged by what it did."""
+        """The same rows give the same predictions; an environment that differs is shown, and judged by what it did.
+
+        After an erasure: the same rows, up to the erased ones. The model learned from them, so predictions are shown, not judged.
+        """
+        if self.erased:
+            return self.missing == 0
         return self.training_set[0] == self.training_set[1] and self.worst <= self.tolerance
 
     def rows(self) -> list[tuple[str, str, str, str]]:
         """For a table: what, then, now, equal."""
-        named = [("training set", self.training_set), ("environment", self.environment), ("graph", self.graph)]
+        named = [("environment", self.environment), ("graph", self.graph)]
         lines = [(what, then[:12], now[:12], _yes(then == now)) for what, (then, now) in named]
-        worst = f"worst difference {self.worst:.2g} (≤ {self.tolerance:g})"
-        return [*lines, ("predictions", f"{self.predictions} rows", worst, _yes(self.worst <= self.tolerance))]
+        worst = f"worst difference {self.worst:.2g}"
+        if not self.erased:
+            then, now = (digest[:12] for digest in self.training_set)
+            first = ("training set", then, now, _yes(then == now))
+            judged = f"{worst} (≤ {self.tolerance:g})", _yes(self.worst <= self.tolerance)
+            return [first, *lines, ("predictions", f"{self.predictions} rows", *judged)]
+        windows = f", {self.differing} rows with windows that counted them" if self.differing else ""
+        found = (
+            f"equal up to {self.erased} erased rows{windows}" if self.equal else f"{self.missing} rows are not in both"
+        )
+        first = ("training set", f"{self.predictions} rows left", found, _yes(self.equal))
+        return [first, *lines, ("predictions", f"{self.predictions} rows", f"{worst}, learned without them", "–")]
 
 
 def reproduce(workspace: Workspace, name: str, tell: Tell = silent) -> Reproduction:
@@ -60,9 +82,7 @@ def reproduce(workspace: Workspace, name: str, tell: Tell = silent) -> Reproduct
     candidate: Candidate = record(workspace, version.run, "export")
     spec = spec_of(workspace, sources.spec)
     tell("reading the pinned tables", None)
-    found = frames.known(workspace, spec, sources)
-    rows = frames.with_features(workspace, spec, plan_of(spec), found)
-    now = making.stored(workspace, spec, rows, sources, found.too_young)
+    now = making.training_set(workspace, spec, sources)
     tell("training with the stored code and parameters", None)
     payload = order(
         now, spec, workspace.places.project(model), workspace.places.artifacts, fitted, all_rows=fitted.refitted
@@ -74,6 +94,8 @@ def reproduce(workspace: Workspace, name: str, tell: Tell = silent) -> Reproduct
         export_estimator(estimator, now.columns, now.task, classes=len(now.classes) or None).onnx
     )
     every = read_training_set(then, workspace.artifacts)
+    _, erased = erasures.newest(workspace.database, runs.loaded(workspace, base, "prepare").data)
+    missing, differing = _compared(every, read_training_set(now, workspace.artifacts)) if erased else (0, 0)
     before = graph_scores(workspace, candidate.graph.graph, then.columns, every, name)
     after = graph_scores(workspace, graph, now.columns, every, f"{name}, trained again")
     return Reproduction(
@@ -84,7 +106,21 @@ def reproduce(workspace: Workspace, name: str, tell: Tell = silent) -> Reproduct
         predictions=every.height,
         worst=float(np.max(np.abs(before - after) / np.maximum(1.0, np.abs(before)), initial=0.0)),
         tolerance=1e-9,
+        erased=erased,
+        missing=missing,
+        differing=differing,
     )
+
+
+def _compared(then: pl.DataFrame, now: pl.DataFrame) -> tuple[int, int]:
+    """Keys that only one of the two has; rows of both that differ."""
+    left, right = (frame.drop("_part").unique("_key", keep="last").sort("_key") for frame in (then, now))
+    alone = left.join(right, on="_key", how="anti").height + right.join(left, on="_key", how="anti").height
+    both = [one.join(other, on="_key", how="semi").sort("_key") for one, other in ((left, right), (right, left))]
+    same = pl.select(
+        pl.all_horizontal(pl.lit(both[0][name]).eq_missing(pl.lit(both[1][name])) for name in left.columns)
+    ).to_series()
+    return alone, int((~same).sum())
 
 
 def _yes(equal: bool) -> str:

@@ -20,7 +20,7 @@ from modelway.records import (
     loads,
 )
 from modelway.spec.model import Spec
-from modelway.state import runs
+from modelway.state import erasures, runs
 from modelway.state.leases import Lease
 from modelway.state.runs import Run
 from modelway.state.schema import runs as runs_table
@@ -78,8 +78,8 @@ def open_new(workspace: Workspace, model: str, trigger: Trigger) -> str:
 
 def step(work: Work, name: str, do: Callable[[Work], Any]) -> Any:
     """The record of the step: the one that stands, or the one that `do` makes now."""
-    if (done := runs.step(work.workspace.database, work.run.id, name)) is not None:
-        return loads(KINDS[name], done)
+    if runs.step(work.workspace.database, work.run.id, name) is not None:
+        return work.record(name)
     started = time.perf_counter()
     made = dumps(do(work)).decode()
     seconds = time.perf_counter() - started
@@ -87,7 +87,13 @@ def step(work: Work, name: str, do: Callable[[Work], Any]) -> Any:
 
 
 def record(workspace: Workspace, run: str, name: str) -> Any:
-    """A finished step's record; raises NotFoundError naming the step to do first."""
+    """A finished step's record, with the artefacts that stand now; raises NotFoundError naming the step to do first."""
+    made = loaded(workspace, run, name)
+    return erasures.as_it_stands(workspace.database, made) if isinstance(made, TrainingSet) else made
+
+
+def loaded(workspace: Workspace, run: str, name: str) -> Any:
+    """A finished step's record as it was made; artefacts in it may have been replaced since (see `state.erasures`)."""
     done = runs.step(workspace.database, run, name)
     if done is None:
         raise NotFoundError(f"step {name} of run {run} is not done", f"modelway step {name} --run {run}")

@@ -4,13 +4,16 @@ Imports no library for tables or training, and nothing that does: the server's p
 """
 
 import hashlib
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from modelway.contracts.contract import from_plain
 from modelway.contracts.row import compile_row as compile_check
+from modelway.errors import SpecError
 from modelway.features.plan import Plan
-from modelway.features.rows import compile_row
-from modelway.flow.online import Follower, follower_of
+from modelway.features.rows import compile_row, groups_of
+from modelway.flow.figures import figures_kept
+from modelway.flow.online import FRESHNESS, Follower, follower_of
 from modelway.records import Manifest, dumps, loads
 from modelway.serving.app import Server
 from modelway.serving.log import PredictionLog
@@ -20,12 +23,14 @@ from modelway.serving.run import serve
 from modelway.serving.servable import Servable, checked_columns, nowhere, open_servable
 from modelway.serving.shadow import Shadow, score_in_shadow
 from modelway.spec.model import Spec
+from modelway.state.withheld import Spot, withheld
 from modelway.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from modelway.events.log import NewEvent
+    from modelway.spec.stack import Online
 
 SHADOW_ROOM = 1_000
 """Requests that may wait to be scored in shadow; more are dropped, never delayed."""
@@ -34,22 +39,23 @@ SHADOW_ROOM = 1_000
 def run_server(workspace: Workspace) -> None:
     """Serve until SIGTERM or SIGINT. Raises ServerError when the address cannot be bound."""
     serving = workspace.stack.serving
-    serve(
-        server_of(workspace),
-        serving.host,
-        serving.port,
-        says=workspace.places.server,
-        fsync_ms=workspace.stack.events.fsync_ms,
-    )
+    with figures_kept(workspace):
+        serve(
+            server_of(workspace),
+            serving.host,
+            serving.port,
+            says=workspace.places.server,
+            fsync_ms=workspace.stack.events.folder.fsync_ms,
+        )
 
 
 def server_of(workspace: Workspace) -> Server:
     """The parts of the server, over the workspace's ports."""
 
     def publish(topic: str, events: "Sequence[NewEvent]") -> None:
-        workspace.log.append(topic, events, durable=False)
+        workspace.request_log.append(topic, events, durable=False)
 
-    log = PredictionLog(publish, workspace.log.flush)
+    log = PredictionLog(publish, workspace.request_log.flush)
     shadow = Shadow(lambda echo: score_in_shadow(log, echo), SHADOW_ROOM)
     metrics = workspace.metrics
     models = Models(
@@ -62,18 +68,39 @@ def loader(workspace: Workspace) -> Load:
     """Digest, model, number → the version in memory. Versions with equal features and contract share their online values."""
     followers: dict[str, Follower] = {}
 
+    def erased(topic: str) -> frozenset[Spot]:
+        """What a folder's log holds of the erased is blank."""
+        return withheld(workspace.database, topic) if workspace.stack.events.kafka else frozenset()
+
     def load(digest: str, model: str, number: int) -> Servable:
         del model  # the manifest says it
         manifest = loads(Manifest, workspace.artifacts.get(digest))
         contract, plan = from_plain(manifest.contract), Plan.from_plain(manifest.features)
         row = compile_row(plan)
         follower = None
-        if plan.windows:
+        if plan.looks_back:
             name = values_name(manifest)
             if name not in followers:
                 spec = Spec.model_validate_json(workspace.artifacts.get(manifest.spec))
-                values = workspace.online(name)
-                followers[name] = follower_of(workspace.log, values, spec, plan, compile_check(contract), row)
+                values = workspace.online(name, groups_of(plan))
+                late = workspace.stack.online.late
+                demand_time_to_live(workspace.stack.online, plan)
+
+                def observe(seconds: float, of: str = manifest.model) -> None:
+                    workspace.metrics.observe(FRESHNESS, seconds, model=of)
+
+                followers[name] = follower_of(
+                    workspace.request_log,
+                    values,
+                    spec,
+                    plan,
+                    compile_check(contract),
+                    row,
+                    clock=workspace.clock,
+                    late=late,
+                    observe=observe,
+                    erased=erased,
+                )
             follower = followers[name]
             follower.catch_up()
         past = follower.values if follower else None
@@ -88,6 +115,18 @@ def loader(workspace: Workspace) -> Load:
         )
 
     return load
+
+
+def demand_time_to_live(online: "Online", plan: Plan) -> None:
+    """Raise SpecError when values would expire that a window can still reach."""
+    if online.valkey is None or online.valkey.ttl is None:
+        return
+    widest = timedelta(microseconds=max((window.reach_us for window in plan.windows), default=0) + plan.lag_us)
+    if online.valkey.ttl < widest + (online.late or timedelta()):
+        raise SpecError(
+            f"stack.yaml: online.valkey.ttl of {online.valkey.ttl} is shorter than a window of {widest} and online.late together",
+            "lengthen ttl: windows would be too small without a word",
+        )
 
 
 def values_name(manifest: Manifest) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from modelway.errors import DataError, NotFoundError, SpecError, TooLittleDataError
-from modelway.flow.feeding import Unsent, listed, words_of
+from modelway.flow.sending import Unsent, counted, listed, words_of
 from modelway.flow.sources import labels_topic
 from modelway.spec.document import with_line
 from modelway.spec.fields import meant
@@ -23,7 +23,7 @@ def demand_learnable(workspace: Workspace, spec: Spec, files: Sequence[Unsent]) 
     if not _only_files_tell(workspace, spec):
         return
     stored = _stored(workspace, spec)
-    _demand_among(workspace, spec, [*stored, *(name for file in files for name in file.frame.columns)])
+    _demand_among(workspace, spec, [*stored, *(name for file in files for name in file.columns)])
     values = [file.targets for file in files if file.targets is not None]
     if not stored and values:
         _demand_two_values(spec, values, ", ".join(file.path.name for file in files))
@@ -82,12 +82,8 @@ def _demand_among(workspace: Workspace, spec: Spec, known: Sequence[str]) -> Non
     raise with_line(error, workspace.places.spec(spec.model))
 
 
-def _demand_two_values(spec: Spec, values: "Sequence[pl.Series]", file: str) -> None:
-    import polars as pl
-
-    from modelway.training.classes import target_text
-
-    counts = pl.concat([target_text(one) for one in values]).drop_nulls().value_counts()
+def _demand_two_values(spec: Spec, values: "Sequence[pl.DataFrame]", file: str) -> None:
+    counts = counted(*values)
     if counts.height > 1:
         return
     target = spec.data.target

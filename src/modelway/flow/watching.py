@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from modelway.errors import EngineError, ModelwayError
 from modelway.flow import answered
+from modelway.flow.parity import PARITY, Parity, parity
 from modelway.monitoring import alerts, looks
 from modelway.monitoring.alerts import AlertSink
 from modelway.monitoring.drift import drift
@@ -49,6 +50,8 @@ def watch(workspace: Workspace, spec: "Spec", lease: Lease | None = None) -> Non
         if seen is not None:
             alerts.book(database, spec.model, seen.causes, now, lease, judged(seen, before))
             looks.keep(database, seen, lease)
+            compared = compare(workspace, spec, seen.version, now)
+            alerts.book(database, spec.model, compared.causes, now, lease, {PARITY})
     sinks = workspace.sinks(spec)
     _end_trouble(workspace, spec.model, now, lease)
     alerts.deliver(database, sinks, now, model=spec.model)
@@ -64,6 +67,13 @@ def trouble(workspace: Workspace, model: str, error: ModelwayError) -> None:
         alerts.deliver(workspace.database, _any_sinks(workspace, model), now, model=model)
     except EngineError as second:  # what keeps the alerts is itself in trouble
         _log.error("%s: no alert could be booked: %s", model, second.problem)
+
+
+def compare(workspace: Workspace, spec: "Spec", version: int, now: datetime) -> Parity:
+    """The champion's logged features against those that the lake gives."""
+    found = versions.get(workspace.database, spec.model, version)
+    manifest = loads(Manifest, workspace.artifacts.get(found.digest))
+    return parity(workspace, spec, manifest, version, now)
 
 
 def look(workspace: Workspace, spec: "Spec", now: datetime) -> Look | None:

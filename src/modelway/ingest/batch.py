@@ -1,91 +1,125 @@
 """One micro-batch: events from the log, checked, to the lake and to the quarantine, exactly once.
 
-The position in the log is committed with the rows, in one Delta commit. The quarantine is another table and commits
-first: if the process dies between the two, the next pass reads the same events again, no further, and finds the refused
-rows there already. Two ingesters may race: the commit of the later one is refused, and it reads its position again.
+The positions in the log are committed with the rows, in one Delta commit, which goes through only if the table still stands
+at the positions from which the batch was read. The quarantine is another table and commits first: if the process dies between
+the two, the next pass finds the refused rows there already, by their places. Many ingesters may race, late and fenced ones
+too: whoever comes second finds other positions, and drops its batch.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, Protocol
+from operator import attrgetter
+from typing import Any
 
 import polars as pl
 
 from modelway import faults
+from modelway.errors import EventLogError
 from modelway.events.log import ARROW, Event, EventLog
-from modelway.ingest.decode import PLACE, Decoded, decode
+from modelway.ingest.decode import Decoded
+from modelway.ingest.frames import SPOT
 from modelway.ingest.identity import contents, keys, moments
+from modelway.ingest.known import Known
+from modelway.ingest.refused import raw_rows, shaped
+from modelway.ingest.source import APP, IDENTITY, Source
 from modelway.lake.tables import Lake, absent
-from modelway.records import Ingested, TableVersion
+from modelway.records import Ingested
 
-APP = "ingest"
-_ARROW_EVENTS = 16
-"""Events that hold many rows each are taken in smaller numbers, so that a batch fits in memory."""
-SPOT = ("_partition", "_offset", "_index")
-QUARANTINE = {**PLACE, "_key": pl.String(), "_raw": pl.String(), "_reasons": pl.String()}
-
-
-class CheckedRows(Protocol):
-    """What a contract makes of raw rows (see `contracts.checked`)."""
-
-    @property
-    def accepted(self) -> pl.DataFrame: ...
-    @property
-    def quarantined(self) -> pl.DataFrame: ...
-    @property
-    def warnings(self) -> Mapping[str, int]: ...
-
-
-Check = Callable[[pl.DataFrame], CheckedRows]
+ROOM = 64 * 1024 * 1024
+"""Bytes of values that are read at once."""
+_ARROW_ROOM = 16 * 1024 * 1024
+"""Arrow streams are packed: in memory they are several times as large."""
 
 
 @dataclass(frozen=True)
-class Source:
-    """A topic, the table it fills, and what its rows are known by."""
+class Batch:
+    """What some events of one topic hold, in the order of their offsets; the positions by partition before and behind them."""
 
-    topic: str
-    check: Check
-    key: str | None = None
-    event_time: str | None = None
-    content: tuple[str, ...] = ()
-    """The columns that make a row of a known key the same row again; none named: all of them."""
-    doubles_within: timedelta = timedelta(days=30)
-    decode: Callable[[list[Event]], Decoded] = decode
-
-    @property
-    def quarantine(self) -> str:
-        return f"{self.topic}_quarantine"
+    decoded: Decoded
+    since: Mapping[int, int | None]
+    upto: Mapping[int, int]
 
 
-def ingest_batch(log: EventLog, lake: Lake, source: Source, limit: int = 50_000) -> Ingested | None:
+def upto(events: Sequence[Event]) -> dict[int, int]:
+    """The positions by partition behind these events."""
+    last = dict(zip(map(attrgetter("partition"), events), events, strict=True))
+    return {partition: event.offset + 1 for partition, event in last.items()}
+
+
+def ingest_batch(
+    log: EventLog, lake: Lake, source: Source, known: Known | None = None, limit: int = 50_000
+) -> Ingested | None:
     """Bring in up to `limit` events; None when there is nothing new."""
+    held = known or Known(source.topic, source.doubles_within, ROOM)
+    while (batch := read_batch(log, lake, source, limit)) is not None:
+        if (done := bring_in(log, lake, source, batch, held)) is not None:
+            return done
+    return None
+
+
+def read_batch(log: EventLog, lake: Lake, source: Source, limit: int) -> Batch | None:
+    """What comes next after the table's positions; None when nothing does.
+
+    Raises EventLogError when the positions are of another topic of the same name, or no longer there.
+    """
+    here = lake.positions(source.topic, APP)
+    demand_same_topic(log, lake, source)
+    events = log.read(source.topic, here, limit, room=_ARROW_ROOM)
+    if events and not any(event.content == ARROW for event in events) and len(events) < limit:
+        after = {**here, **upto(events)}
+        events += log.read(source.topic, after, limit - len(events), room=ROOM - _ARROW_ROOM)
+    if not events:
+        return None
+    behind = upto(events)
+    return Batch(source.decode(events), {partition: here.get(partition) for partition in behind}, behind)
+
+
+def demand_same_topic(log: EventLog, lake: Lake, source: Source) -> int:
+    """The topic's number; raises EventLogError when the table was built from another topic of this name."""
+    recorded, now = lake.number(source.topic, APP, IDENTITY), log.identity(source.topic)
+    if recorded is not None and now is not None and recorded != now:
+        raise EventLogError(
+            f"topic {source.topic} was deleted and made anew: its positions in the lake are those of the former one;"
+            " nothing was skipped or read",
+            f"modelway positions show {source.topic}, then decide: modelway positions set {source.topic} --to oldest",
+            topic=source.topic,
+        )
+    return now or 0
+
+
+def bring_in(log: EventLog, lake: Lake, source: Source, batch: Batch, known: Known) -> Ingested | None:
+    """Bring a batch in; None, having added no row to the table, when another ingester has moved its positions since."""
+    identity = demand_same_topic(log, lake, source)
+    log.settle(source.topic)  # a position on disk must not stand for events that a power cut can take
+    decoded = batch.decoded
+    made = split(decoded, source)
     while True:
         seen, beside = (lake.version(name) or absent(name) for name in (source.topic, source.quarantine))
-        positions = lake.positions(source.topic, APP)
-        events = _unread(log, lake, source, positions, limit)
-        if not events:
+        here = lake.positions(source.topic, APP)
+        if any(here.get(partition) != position for partition, position in batch.since.items()):
             return None
-        log.settle(source.topic)  # a position on disk must not stand for events that a power cut can take
-        upto = {event.partition: event.offset + 1 for event in events}
-        decoded = source.decode(events)
-        made = split(decoded, source)
-        if not _quarantine(lake, source, made.refused, upto, beside):
+        if made.refused.height and not _keep_refused(lake, source, made.refused, batch, beside):
             continue
-        done = commit(lake, source, made.accepted, upto, seen)
-        if done is not None:
-            table, fresh, doubles, corrections = done
-            return Ingested(
-                topic=source.topic,
-                table=table,
-                read=decoded.rows.height + decoded.bad.height,
-                accepted=fresh,
-                doubles=doubles,
-                corrections=corrections,
-                quarantined=made.refused.height,
-                warnings=made.warnings,
-                next_offset=max(upto.values()),
-            )
+        fresh = known.fresh(lake, seen, made.accepted)
+        faults.point("ingest.before-commit")
+        table = lake.append(source.topic, fresh.rows, app=APP, upto=batch.upto, numbers={IDENTITY: identity}, seen=seen)
+        faults.point("ingest.after-commit")
+        if table is None:
+            continue
+        known.took(table, fresh.rows)
+        return Ingested(
+            topic=source.topic,
+            table=table,
+            read=decoded.rows.height + decoded.bad.height,
+            accepted=fresh.rows.height,
+            doubles=fresh.doubles,
+            corrections=fresh.corrections,
+            quarantined=made.refused.height,
+            warnings=made.warnings,
+            breaches=made.breaches,
+            events=decoded.events,
+            tombstones=decoded.tombstones,
+        )
 
 
 @dataclass(frozen=True)
@@ -93,6 +127,7 @@ class Split:
     accepted: pl.DataFrame
     refused: pl.DataFrame
     warnings: Mapping[str, int]
+    breaches: Mapping[str, int]
 
 
 def split(decoded: Decoded, source: Source) -> Split:
@@ -102,98 +137,42 @@ def split(decoded: Decoded, source: Source) -> Split:
     content = contents(rows.select(source.content) if source.content else rows)
     known = rows.drop([c for c in ("_key", "_content", "_at") if c in rows.columns and c != "_key"])
     known = known.with_columns(keys(known, source.key, content), content, moments(rows, source.event_time))
+    nameless = _nameless(known, source)
+    refused = [raw_rows(checked.quarantined, source.key), shaped(decoded.bad)]
+    if nameless is not None:
+        refused.append(raw_rows(known.with_columns(nameless).filter(nameless.is_not_null()), source.key))
+        known = known.filter(nameless.is_null())
+    return Split(known, pl.concat(refused).sort(SPOT), dict(checked.warnings), dict(checked.counts))
+
+
+def _nameless(rows: pl.DataFrame, source: Source) -> pl.Series | None:
+    """Why a row cannot be kept although the contract takes it: no key, no event time; None when all can."""
+    wanted = {"_key": (source.key, "the key is missing"), "_at": (source.event_time, "no event time")}
+    if not any(column and rows[name].null_count() for name, (column, _) in wanted.items()):
+        return None
     reasons = pl.lit(None, pl.String)
-    if source.event_time:
-        reasons = (
-            pl.when(pl.col("_at").is_null()).then(pl.lit(f"{source.event_time}: no event time")).otherwise(reasons)
-        )
-    if source.key:
-        reasons = pl.when(pl.col("_key").is_null()).then(pl.lit(f"{source.key}: the key is missing")).otherwise(reasons)
-    known = known.with_columns(reasons.alias("_reasons"))
-    nameless = known.filter(pl.col("_reasons").is_not_null())
-    refused = [raw_rows(checked.quarantined, source.key), raw_rows(nameless, source.key), _shaped(decoded.bad)]
-    accepted = known.filter(pl.col("_reasons").is_null()).drop("_reasons")
-    return Split(accepted, pl.concat(refused).sort(SPOT), dict(checked.warnings))
+    for name in ("_at", "_key"):
+        column, told = wanted[name]
+        if column:
+            reasons = pl.when(pl.col(name).is_null()).then(pl.lit(f"{column}: {told}")).otherwise(reasons)
+    return rows.select(reasons.alias("_reasons")).to_series()
 
 
-def commit(
-    lake: Lake, source: Source, rows: pl.DataFrame, upto: Mapping[int, int], seen: TableVersion
-) -> tuple[TableVersion, int, int, int] | None:
-    """Append what the table does not know yet; None when it is no longer as it was `seen` before the position was read."""
-    fresh, doubles, corrections = new_rows(lake, source, rows)
-    faults.point("ingest.before-commit")
-    table = lake.append(source.topic, fresh, app=APP, upto=upto, seen=seen)
-    faults.point("ingest.after-commit")
-    return None if table is None else (table, fresh.height, doubles, corrections)
+def _keep_refused(lake: Lake, source: Source, refused: pl.DataFrame, batch: Batch, seen: Any) -> bool:
+    """Keep the refused rows once; False when the quarantine moved on since it was `seen`.
 
-
-def new_rows(lake: Lake, source: Source, rows: pl.DataFrame) -> tuple[pl.DataFrame, int, int]:
-    """Without those of a known key and content; how many doubles there were, and how many rows correct a known key."""
-    single = rows.unique(["_key", "_content"], keep="first", maintain_order=True)
-    if single.height and lake.version(source.topic) is not None:
-        horizon = single["_arrived"].min() - source.doubles_within  # type: ignore[operator]
-        wanted = single.lazy().select("_key").unique()
-        seen = lake.scan(source.topic).filter(pl.col("_arrived") >= horizon).select("_key", "_content")
-        known = seen.join(wanted, on="_key", how="semi").unique().collect()
-    else:
-        known = pl.DataFrame(schema={"_key": pl.String, "_content": pl.String})
-    fresh = single.join(known, on=["_key", "_content"], how="anti", maintain_order="left")
-    again = fresh.select(
-        (pl.col("_key").is_in(known["_key"].implode())) | ~pl.col("_key").is_first_distinct()
-    ).to_series()
-    return fresh, rows.height - fresh.height, int(again.sum())
-
-
-def raw_rows(rows: pl.DataFrame, key: str | None) -> pl.DataFrame:
-    """Refused rows as they came: place, key, JSON, reasons."""
-    if rows.height == 0:
-        return pl.DataFrame(schema=QUARANTINE)
-    inner = [name for name in rows.columns if not name.startswith("_")]
-    told = [_told(rows[name]) for name in inner]
-    raw = pl.select(pl.struct(told).struct.json_encode()).to_series() if inner else pl.Series(["{}"] * rows.height)
-    named = rows.with_columns(raw.alias("_raw"))
-    if key in rows.columns:
-        named = named.with_columns(keys(rows, key, pl.Series("_content", [], dtype=pl.String)))
-    return _shaped(named)
-
-
-def _told(values: pl.Series) -> pl.Series:
-    """As JSON can hold it: it has no infinity, and would say null, which is another value."""
-    return values.cast(pl.String) if values.dtype.is_float() and values.is_infinite().any() else values
-
-
-def _shaped(rows: pl.DataFrame) -> pl.DataFrame:
-    if "_key" not in rows.columns:
-        rows = rows.with_columns(pl.lit(None, pl.String).alias("_key"))
-    return rows.select(pl.col(name).cast(dtype) for name, dtype in QUARANTINE.items())
-
-
-def _unread(log: EventLog, lake: Lake, source: Source, positions: Mapping[int, int], limit: int) -> list[Event]:
-    """The next events; no further than the quarantine is, when it is ahead: a pass died between the two commits."""
-    events = log.read(source.topic, positions, _ARROW_EVENTS)
-    if not any(event.content == ARROW for event in events):
-        events = log.read(source.topic, positions, limit)
+    It may be ahead: a pass died after it. What it holds of these places is left out, what a mended contract refuses only now
+    is added.
+    """
     ahead = lake.positions(source.quarantine, APP)
-    torn = {p: q for p, q in ahead.items() if q > positions.get(p, 0)}
-    return [event for event in events if event.offset < torn.get(event.partition, event.offset + 1)]
-
-
-def _quarantine(lake: Lake, source: Source, refused: pl.DataFrame, upto: Mapping[int, int], seen: TableVersion) -> bool:
-    """Keep the refused rows once; False when another ingester moved on since the quarantine was `seen`."""
-    if refused.height == 0:
+    missing = refused
+    if any(ahead.get(partition, 0) > (batch.since.get(partition) or 0) for partition in batch.upto):
+        there = lake.read(seen, list(SPOT))
+        missing = refused.join(there, on=list(SPOT), how="anti", maintain_order="left")
+    if missing.height == 0:
         return True
-    ahead = lake.positions(source.quarantine, APP)
-    if all(ahead.get(partition, 0) >= offset for partition, offset in upto.items()):
-        return _complete(lake, source, refused)
+    upto = {p: offset for p, offset in batch.upto.items() if offset > ahead.get(p, 0)}
     faults.point("ingest.before-quarantine")
-    done = lake.append(source.quarantine, refused, app=APP, upto=upto, seen=seen)
+    done = lake.append(source.quarantine, missing, app=APP, upto=upto, seen=seen)
     faults.point("ingest.after-quarantine")
     return done is not None
-
-
-def _complete(lake: Lake, source: Source, refused: pl.DataFrame) -> bool:
-    """After a torn pass: the contract may have changed since, so rows that are refused only now are added."""
-    there: Any = lake.version(source.quarantine)
-    known = lake.read(there, list(SPOT))
-    missing = refused.join(known, on=list(SPOT), how="anti")
-    return missing.height == 0 or lake.append(source.quarantine, missing, seen=there) is not None

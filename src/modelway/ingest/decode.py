@@ -1,144 +1,116 @@
 """Events become one frame of raw rows with their places in the log; what cannot be read is kept apart, with the reason."""
 
 import io
-import json
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from operator import attrgetter
 
-import orjson
+import numpy as np
 import polars as pl
 
-from modelway.events.log import ARROW, Event
-
-PLACE = {
-    "_partition": pl.Int64(),
-    "_offset": pl.Int64(),
-    "_index": pl.Int64(),
-    "_arrived": pl.Datetime("us", "UTC"),
-}
-
-
-_EXACT = 2**53
-"""Up to here a double holds every whole number."""
+from modelway.events.log import ARROW, REGISTERED, TOMBSTONE, Event
+from modelway.ingest.frames import BAD, PLACE, SPOT, stacked
+from modelway.ingest.json_row import shown
+from modelway.ingest.json_rows import Kinds, decode_json
+from modelway.ingest.registered import Frames, decode_registered
+from modelway.schemas.port import Schemas
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """`rows`: a column for each name, and the place columns; `bad`: events that hold no rows, with `_raw` and `_reasons`."""
+    """`rows`: a column for each name, and the place columns; `bad`: events that hold no row (see `frames.BAD`)."""
 
     rows: pl.DataFrame
     bad: pl.DataFrame
+    tombstones: int = 0
+    events: int = 0
 
 
-def decode(events: Sequence[Event]) -> Decoded:
-    """A column whose values have mixed types becomes text (JSON for what is no string); nothing is guessed or cut."""
+def decoder(kinds: Kinds, schemas: Schemas | None = None) -> Callable[[Sequence[Event]], Decoded]:
+    """`decode` with what a source knows."""
+    return lambda events: decode(events, kinds, schemas)
+
+
+def decode(events: Sequence[Event], kinds: Kinds | None = None, schemas: Schemas | None = None) -> Decoded:
+    """Rows of all kinds of events; `kinds` are the contract's types by column, `schemas` those of a registry.
+
+    A column whose values have mixed types becomes text (JSON for what is no string); nothing is guessed or cut.
+    """
     frames: list[pl.DataFrame] = []
-    bad: list[tuple[Any, ...]] = []
-    objects: list[dict[str, Any]] = []
-    places: list[tuple[Any, ...]] = []
+    bad: list[tuple[Event, str]] = []
+    tombstones = 0
+    contents = set(map(attrgetter("content"), events))
+    for content in sorted(contents):
+        some = events if len(contents) == 1 else [event for event in events if event.content == content]
+        if content == ARROW:
+            for event in some:
+                _arrow(event, frames, bad)
+        elif content == TOMBSTONE:
+            tombstones = len(some)
+        else:
+            found, refused = _read([event.value for event in some], content, kinds or {}, schemas)
+            frames += [_placed(frame, some, places) for places, frame in found]
+            bad += [(some[place], reason) for place, reason in refused.items()]
+    rows = stacked(frames)
+    return Decoded(rows.sort(SPOT) if len(frames) > 1 else rows, bad_frame(bad).sort(SPOT), tombstones, len(events))
 
-    def gather() -> None:
-        if objects:
-            frames.append(_with_places(rows_frame(objects), pl.DataFrame(places, PLACE, orient="row")))
-            objects.clear()
-            places.clear()
 
-    for event in events:
-        if event.content == ARROW:
-            gather()
-            try:
-                table = pl.read_ipc_stream(io.BytesIO(event.value))
-            except (pl.exceptions.PolarsError, OSError, ValueError) as error:
-                bad.append((*_place(event), "<arrow>", f"not an Arrow stream: {_first_line(error)}"))
-                continue
-            frames.append(_with_places(table, _places(event, table.height)))
-            continue
-        try:
-            value = orjson.loads(event.value)
-        except orjson.JSONDecodeError as error:
-            bad.append((*_place(event), event.value.decode("utf-8", "replace")[:10_000], f"not JSON: {error}"))
-            continue
-        if not isinstance(value, dict):
-            bad.append(
-                (*_place(event), orjson.dumps(value).decode()[:10_000], "not a JSON object: one row is {column: value}")
-            )
-            continue
-        objects.append(value)
-        places.append(_place(event))
-    gather()
-    return Decoded(
-        stacked(frames), pl.DataFrame(bad, {**PLACE, "_raw": pl.String, "_reasons": pl.String}, orient="row")
+def _read(
+    values: Sequence[bytes], content: str, kinds: Kinds, schemas: Schemas | None
+) -> tuple[Frames, dict[int, str]]:
+    if content != REGISTERED:
+        return decode_json(values, kinds)
+    if schemas is None:
+        return [], dict.fromkeys(range(len(values)), _NO_REGISTRY)
+    return decode_registered(values, schemas, kinds)
+
+
+def together(parts: Sequence[Decoded]) -> Decoded:
+    """What was decoded piece by piece, in the order of the pieces."""
+    if len(parts) == 1:
+        return parts[0]
+    rows, bad = stacked(part.rows for part in parts), pl.concat([part.bad for part in parts])
+    return Decoded(rows.rechunk(), bad, sum(part.tombstones for part in parts), sum(part.events for part in parts))
+
+
+_OF_EVENT = {"_partition": "partition", "_offset": "offset", "_arrived": "arrived_us"}
+_NO_REGISTRY = "a value of a schema registry, and stack.yaml names none (events.kafka.registry)"
+
+
+def bad_frame(bad: Sequence[tuple[Event, str]]) -> pl.DataFrame:
+    """Events without a row, in the form of the quarantine."""
+    rows = [(e.partition, e.offset, 0, e.arrived, e.key, shown(e.value), e.value, reason) for e, reason in bad]
+    return pl.DataFrame(rows, BAD, orient="row")
+
+
+def places_of(events: Sequence[Event]) -> pl.DataFrame:
+    """The place columns of events that hold one row each."""
+    count = len(events)
+    partitions, offsets, arrived = (
+        pl.Series(name, np.fromiter(map(attrgetter(of), events), np.int64, count)) for name, of in _OF_EVENT.items()
     )
+    index = pl.Series("_index", np.zeros(count, np.int64))
+    moments = arrived.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    return pl.DataFrame([partitions, offsets, index, moments])
 
 
-def rows_frame(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-    """JSON objects as a frame: one column a name in order of appearance, absent is null."""
-    names: dict[str, None] = {}
-    last: Mapping[str, Any] = {}
-    for row in rows:
-        if row.keys() != last.keys():  # most rows have the names of the one before
-            names |= dict.fromkeys(row)
-            last = row
-    known = [name for name in names if not name.startswith("_")]
-    return pl.DataFrame([_series(name, [row.get(name) for row in rows]) for name in known])
-
-
-def stacked(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
-    """The frames below one another; a column that is a number here and text there becomes text."""
-    filled = [frame for frame in frames if frame.height]
-    if not filled:
-        return pl.DataFrame(schema=PLACE)
+def _arrow(event: Event, frames: list[pl.DataFrame], bad: list[tuple[Event, str]]) -> None:
     try:
-        return pl.concat(filled, how="diagonal_relaxed")
-    except pl.exceptions.PolarsError:
-        kinds: dict[str, set[pl.DataType]] = {}
-        for frame in filled:
-            for name, dtype in frame.schema.items():
-                kinds.setdefault(name, set()).add(dtype)
-        mixed = [name for name, seen in kinds.items() if len(seen - {pl.Null()}) > 1]
-        as_text = [f.with_columns(pl.col(n).cast(pl.String) for n in mixed if n in f.columns) for f in filled]
-        return pl.concat(as_text, how="diagonal_relaxed")
-
-
-def _series(name: str, values: list[Any]) -> pl.Series:
-    kinds = {type(value) for value in values if value is not None}
-    if not kinds:
-        return pl.Series(name, values, dtype=pl.Null)
-    if kinds == {bool}:
-        return pl.Series(name, values, dtype=pl.Boolean)
-    if kinds == {int} and all(value is None or -(2**63) <= value < 2**63 for value in values):
-        return pl.Series(name, values, dtype=pl.Int64)
-    if kinds == {float} or (kinds == {int, float} and not any(isinstance(v, int) and abs(v) >= _EXACT for v in values)):
-        return pl.Series(name, values, dtype=pl.Float64, strict=False)
-    text = [v if v is None or isinstance(v, str) else _json_text(v) for v in values]
-    return pl.Series(name, text, dtype=pl.String)
-
-
-def _json_text(value: Any) -> str | None:
-    """As JSON writes it, whole numbers without a fraction: 5 and 5.0 are one number."""
-    if value != value:
-        return None
-    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
-        return str(int(value))
-    if isinstance(value, float) and math.isinf(value):
-        return str(value)  # JSON has no word for it
-    return json.dumps(value, sort_keys=True, ensure_ascii=False)
-
-
-def _place(event: Event) -> tuple[Any, ...]:
-    return event.partition, event.offset, 0, event.arrived
-
-
-def _places(event: Event, rows: int) -> pl.DataFrame:
-    """Of the rows of one event."""
-    return pl.select(
-        _partition=pl.repeat(event.partition, rows, dtype=pl.Int64),
-        _offset=pl.repeat(event.offset, rows, dtype=pl.Int64),
-        _index=pl.int_range(rows, dtype=pl.Int64),
-        _arrived=pl.repeat(event.arrived, rows, dtype=PLACE["_arrived"]),
+        table = pl.read_ipc_stream(io.BytesIO(event.value))
+    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+        bad.append((event, f"not an Arrow stream: {_first_line(error)}"))
+        return
+    places = pl.select(
+        _partition=pl.repeat(event.partition, table.height, dtype=pl.Int64),
+        _offset=pl.repeat(event.offset, table.height, dtype=pl.Int64),
+        _index=pl.int_range(table.height, dtype=pl.Int64),
+        _arrived=pl.repeat(event.arrived, table.height, dtype=PLACE["_arrived"]),
     )
+    frames.append(_with_places(table, places))
+
+
+def _placed(rows: pl.DataFrame, events: Sequence[Event], places: Sequence[int]) -> pl.DataFrame:
+    return _with_places(rows, places_of(events if len(places) == len(events) else [events[place] for place in places]))
 
 
 def _with_places(rows: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:

@@ -1,21 +1,82 @@
 """What makes a row the same row: its key, its content, its event time; and which rows the table knows already."""
 
-import hashlib
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
+import numpy as np
 import polars as pl
+import xxhash
 
 MOMENT = pl.Datetime("us", "UTC")
+_OTHER_NUMBERS = (pl.Boolean, pl.Date, pl.Datetime, pl.Duration, pl.Time)
+_EXACT = 2.0**53
+_LANES = 16
+_ODD = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93))
 
 
 def contents(rows: pl.DataFrame) -> pl.Series:
-    """A digest of each row's values by name; missing values and the order of columns do not matter, nor 5 against 5.0."""
+    """A digest of each row's values by name; missing values and the order of columns do not matter, nor 5 against 5.0.
+
+    Words are hashed as text, numbers as their bits, all columns at once: a sixth of the time that text of the numbers takes.
+    """
     columns = sorted(name for name in rows.columns if not name.startswith("_"))
-    if not columns:
-        return pl.Series("_content", [_digest("")] * rows.height, dtype=pl.String)
-    parts = [pl.lit(f"{name}=") + _text(rows.schema[name], name) for name in columns]
-    joined = rows.select(pl.concat_str(parts, separator="\x1f", ignore_nulls=True)).to_series()
-    return pl.Series("_content", [_digest(text) for text in joined.to_list()], dtype=pl.String)
+    numbers = [name for name in columns if rows.schema[name].is_numeric() or rows.schema[name] in _OTHER_NUMBERS]
+    mixed = _mixed(rows, [name for name in numbers if not rows.schema[name].is_decimal()])
+    words = [name for name in columns if name not in numbers or rows.schema[name].is_decimal()]
+    if words:
+        text = rows.select(pl.concat_str(_named(rows, words), ignore_nulls=True)).to_series().cast(pl.Binary).to_list()
+    else:
+        text = [b""] * rows.height
+    made = [
+        _digest(words + mixed[at : at + _LANES]) for words, at in zip(text, range(0, len(mixed), _LANES), strict=True)
+    ]
+    return pl.Series("_content", made, dtype=pl.String)
+
+
+def _named(rows: pl.DataFrame, columns: Sequence[str]) -> Iterator[pl.Expr]:
+    """Name and value of each column in turn, nothing for a value that is missing."""
+    for name in columns:
+        told = pl.lit(f"\x1f{name}=")
+        value = pl.col(name) if rows.schema[name] == pl.String else _text(rows.schema[name], name)
+        if rows[name].null_count():
+            yield told + value
+        else:
+            yield from (told, value)
+
+
+def _mixed(rows: pl.DataFrame, columns: Sequence[str]) -> bytes:
+    """Sixteen bytes a row: the sum over the columns of two mixtures of name and value, as in splitmix64."""
+    lanes = np.zeros((rows.height, 2), dtype=np.uint64)
+    for name in columns:
+        bits, there = _bits(rows[name])
+        seed = np.uint64(xxhash.xxh3_64_intdigest(name.encode()))
+        one = (bits ^ seed) * _ODD[0]
+        one ^= one >> np.uint64(32)
+        one *= _ODD[1]
+        one ^= one >> np.uint64(29)
+        two = one * _ODD[0]
+        two ^= two >> np.uint64(31)
+        two *= seed | np.uint64(1)
+        lanes[:, 0] += one if there is None else one * there
+        lanes[:, 1] += two if there is None else two * there
+    return lanes.astype("<u8", copy=False).tobytes()
+
+
+def _bits(values: pl.Series) -> tuple[np.ndarray, np.ndarray | None]:
+    """A number's 64 bits, of a whole number those of the integer; and which are there (None: all)."""
+    if values.dtype.is_float():
+        real = values.cast(pl.Float64).to_numpy()  # what is missing is NaN, and NaN is missing
+        gone = np.isnan(real)
+        there = ~gone if gone.any() else None
+        real = real if there is None else np.where(gone, 0.0, real)
+        near = np.abs(real) < _EXACT
+        whole = np.where(near, real, 0.0).astype(np.int64)
+        return np.where(
+            near & (whole == real), whole.view(np.uint64), real.view(np.uint64) * _ODD[1] + np.uint64(1)
+        ), there
+    there = values.is_not_null().to_numpy() if values.null_count() else None
+    plain = values.to_physical().cast(pl.Int64, strict=False)
+    return np.ascontiguousarray(plain.fill_null(0).to_numpy()).view(np.uint64), there
 
 
 def keys(rows: pl.DataFrame, key: str | None, content: pl.Series) -> pl.Series:
@@ -78,5 +139,5 @@ def _moment(text: str) -> datetime | None:
     return made.astimezone(UTC) if made.tzinfo else made.replace(tzinfo=UTC)
 
 
-def _digest(text: str) -> str:
-    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+def _digest(value: bytes) -> str:
+    return xxhash.xxh3_128_hexdigest(value)[:24]

@@ -9,8 +9,8 @@ import polars as pl
 
 from modelway.errors import DataError
 from modelway.events.log import NewEvent
-from modelway.ingest.batch import Source
 from modelway.ingest.identity import moments
+from modelway.ingest.source import Source
 
 COLUMNS = ("key", "label", "at")
 
@@ -20,6 +20,7 @@ class CheckedLabels:
     accepted: pl.DataFrame
     quarantined: pl.DataFrame
     warnings: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 Judge = Callable[[str], str]

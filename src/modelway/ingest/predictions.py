@@ -1,6 +1,6 @@
 """Prediction events become rows: one an answered row, with its inputs as JSON and its scores as a list."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -9,8 +9,9 @@ import msgspec
 import polars as pl
 
 from modelway.events.log import Event
-from modelway.ingest.batch import Source
-from modelway.ingest.decode import PLACE, Decoded
+from modelway.ingest.decode import Decoded, bad_frame
+from modelway.ingest.frames import PLACE
+from modelway.ingest.source import Source
 
 SCHEMA = {
     "request": pl.String(),
@@ -28,6 +29,7 @@ SCHEMA = {
     "prediction": pl.String(),
     "upto": pl.String(),
     "ms": pl.Float64(),
+    "features": pl.String(),
 }
 
 
@@ -49,6 +51,7 @@ class Prediction(msgspec.Struct, frozen=True):
     prediction: str | float | None = None
     upto: Mapping[str, int] = msgspec.field(default_factory=dict)
     ms: float | None = None
+    features: msgspec.Raw = msgspec.Raw(b"")
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class AllRows:
     accepted: pl.DataFrame
     quarantined: pl.DataFrame
     warnings: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 def predictions_source(topic: str) -> Source:
@@ -63,21 +67,18 @@ def predictions_source(topic: str) -> Source:
     return Source(topic, lambda rows: AllRows(rows, rows.clear()), decode=decode_predictions)
 
 
-def decode_predictions(events: list[Event]) -> Decoded:
+def decode_predictions(events: Sequence[Event]) -> Decoded:
     """One row an event; an event of another shape is bad."""
     reader = msgspec.json.Decoder(Prediction)
     good: list[tuple[Any, ...]] = []
-    bad: list[tuple[Any, ...]] = []
+    bad: list[tuple[Event, str]] = []
     for event in events:
         place = (event.partition, event.offset, 0, event.arrived)
         try:
             good.append((*place, *_row(reader.decode(event.value))))
-        except msgspec.MsgspecError as error:
-            bad.append((*place, event.value.decode("utf-8", "replace")[:10_000], f"no prediction event: {error}"))
-    return Decoded(
-        pl.DataFrame(good, {**PLACE, **SCHEMA, "_key": pl.String()}, orient="row"),
-        pl.DataFrame(bad, {**PLACE, "_raw": pl.String(), "_reasons": pl.String()}, orient="row"),
-    )
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            bad.append((event, f"no prediction event: {error}"))
+    return Decoded(pl.DataFrame(good, {**PLACE, **SCHEMA, "_key": pl.String()}, orient="row"), bad_frame(bad))
 
 
 def _row(p: Prediction) -> tuple[Any, ...]:
@@ -86,4 +87,4 @@ def _row(p: Prediction) -> tuple[Any, ...]:
     row = bytes(p.row).decode()
     name = f"{p.request}/{p.index}/{p.version}"
     whole = (p.request, p.index, p.key, p.at, p.served, p.version, p.digest, p.shadow, p.status, p.reason, row)
-    return (*whole, p.scores, said, upto, p.ms, name)
+    return (*whole, p.scores, said, upto, p.ms, bytes(p.features).decode() or None, name)

@@ -1,14 +1,21 @@
 """Refused rows: listed with their reasons, and checked again when the contract was mended."""
 
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 import orjson
 import polars as pl
 
-from modelway.ingest.batch import SPOT, Source, new_rows, split
-from modelway.ingest.decode import PLACE, Decoded, rows_frame
-from modelway.lake.tables import Lake
-from modelway.records import Ingested, TableVersion
+from modelway.events.log import Event, sniffed
+from modelway.expressions.values import microseconds
+from modelway.ingest.batch import ROOM, split
+from modelway.ingest.decode import Decoded
+from modelway.ingest.frames import BAD, PLACE, SPOT, rows_frame
+from modelway.ingest.known import Known
+from modelway.ingest.source import Source
+from modelway.lake.tables import Lake, absent
+from modelway.records import Ingested
 
 _AGE = ("_arrived", "_offset", "_index")
 
@@ -50,30 +57,48 @@ def listed(lake: Lake, source: Source) -> list[dict[str, object]]:
     ]
 
 
-def replay(lake: Lake, source: Source, now: datetime) -> Ingested | None:
+def find(lake: Lake, source: Source, place: str) -> dict[str, object] | None:
+    """The refused row or event at a place as `listed` writes it, with its bytes if it held no row; None if none is there."""
+    for row in waiting(lake, source).iter_rows(named=True):
+        if f"{row['_partition']}:{row['_offset']}:{row['_index']}" == place:
+            return {"topic": source.topic, "place": place, **{name.lstrip("_"): row.get(name) for name in BAD}}
+    return None
+
+
+def replay(lake: Lake, source: Source, now: datetime, known: Known | None = None) -> Ingested | None:
     """Check refused rows again; those that hold now enter the table, with `now` as the time at which it knew them."""
+    held = known or Known(source.topic, source.doubles_within, ROOM)
     while True:
         table = lake.version(source.topic)
         refused = waiting(lake, source)
-        rows = readable(refused)
-        if rows.height == 0:
+        decoded = again(refused, source)
+        if decoded.rows.height == 0:
             return None
-        made = split(
-            Decoded(rows.with_columns(pl.lit(now).cast(pl.Datetime("us", "UTC")).alias("_arrived")), _none()), source
-        )
-        fresh, doubles, corrections = new_rows(lake, source, made.accepted)
-        done: TableVersion | None = lake.append(source.topic, fresh, seen=table) if fresh.height else table
-        if done is None and fresh.height:
+        moment = pl.lit(now).cast(pl.Datetime("us", "UTC")).alias("_arrived")
+        rechecked = replace(source, check=source.recheck or source.check)
+        made = split(Decoded(decoded.rows.with_columns(moment), decoded.bad), rechecked)
+        fresh = held.fresh(lake, table or absent(source.topic), made.accepted)
+        count = fresh.rows.height
+        done = lake.append(source.topic, fresh.rows, seen=table or absent(source.topic)) if count else table
+        if done is None and count:
             continue
-        return Ingested(
-            source.topic,
-            done or TableVersion(source.topic, 0),
-            rows.height,
-            fresh.height,
-            doubles,
-            corrections,
-            refused.height - fresh.height,
-        )
+        if done is not None and count:
+            held.took(done, fresh.rows)
+        version = done or absent(source.topic)
+        stay = refused.height - count
+        return Ingested(source.topic, version, decoded.rows.height, count, fresh.doubles, fresh.corrections, stay)
+
+
+def again(refused: pl.DataFrame, source: Source) -> Decoded:
+    """Refused rows as they were decoded, and what today's decoder makes of events that held no row."""
+    raw = refused.filter(pl.col("_bytes").is_not_null()) if "_bytes" in refused.columns else refused.clear()
+    rows = readable(refused.filter(pl.col("_bytes").is_null()) if "_bytes" in refused.columns else refused)
+    if not raw.height:
+        return Decoded(rows, pl.DataFrame(schema=BAD))
+    retried = source.decode([_event(source, row) for row in raw.iter_rows(named=True)])
+    return Decoded(
+        pl.concat([f for f in (rows, retried.rows) if f.height] or [rows], how="diagonal_relaxed"), retried.bad
+    )
 
 
 def readable(refused: pl.DataFrame) -> pl.DataFrame:
@@ -92,12 +117,7 @@ def readable(refused: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(places, {**PLACE, "_key": pl.String()}).hstack(rows_frame(objects).get_columns())
 
 
-def _none() -> pl.DataFrame:
-    return pl.DataFrame(
-        schema={
-            **{n: pl.Int64() for n in SPOT},
-            "_arrived": pl.Datetime("us", "UTC"),
-            "_raw": pl.String(),
-            "_reasons": pl.String(),
-        }
-    )
+def _event(source: Source, row: dict[str, Any]) -> Event:
+    value = row["_bytes"]
+    arrived = microseconds(row["_arrived"])
+    return Event(source.topic, row["_partition"], row["_offset"], arrived, row["_key"] or "", value, sniffed(value), {})

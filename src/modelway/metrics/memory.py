@@ -26,6 +26,7 @@ class MemoryMetrics(Metrics, Exposition):
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: dict[Series, float] = {}
+        self._levels: dict[Series, float] = {}
         self._observed: dict[Series, list[float]] = {}
         self._kinds: dict[str, str] = {}
 
@@ -51,9 +52,21 @@ class MemoryMetrics(Metrics, Exposition):
             found[place] += 1
             found[-1] += value
 
+    def level(self, name: str, value: float | None, **labels: str) -> None:
+        if value is not None and not math.isfinite(value):
+            raise ValueError(f"{name}: {value} is not finite")
+        series = (name, tuple(sorted(labels.items())))
+        with self._lock:
+            if value is None:
+                self._levels.pop(series, None)
+                return
+            if series not in self._levels:
+                self._admit(name, "gauge", labels)
+            self._levels[series] = value
+
     def exposition(self) -> bytes:
         with self._lock:
-            counts = dict(self._counts)
+            counts = {**self._counts, **self._levels}
             observed = {series: (*numbers,) for series, numbers in self._observed.items()}
             kinds = dict(self._kinds)
         lines: list[str] = []

@@ -8,7 +8,17 @@ HELP: Mapping[str, str] = {
     "modelway_rows_total": "Rows by model, version and what became of them: ok, refused or error.",
     "modelway_request_seconds": "Seconds from an inference request's last byte to its reply, by model and version.",
     "modelway_shadow_dropped_total": "Requests that were not scored in shadow because too many were waiting, by model.",
+    "modelway_online_lag_seconds": "Seconds that online values were behind the log when a request was answered, by model.",
     "modelway_swaps_total": "Exchanges of the versions that answer, under load, by model.",
+    "modelway_ingestion_lag_events": "Events of a topic that its table has not seen.",
+    "modelway_ingestion_lag_seconds": "Age of the oldest event of a topic that its table has not seen.",
+    "modelway_ingestion_events_per_second": "Events of a topic that are brought in now; it fades within a minute.",
+    "modelway_ingestion_quarantine_share": "Share of a topic's rows that were refused, of all that were judged.",
+    "modelway_ingested_rows_total": "Rows by topic and what became of them: accepted, double or quarantined.",
+    "modelway_spool_events": "Events of a topic that wait on the server's disk for the event log.",
+    "modelway_spool_seconds": "How long the oldest of them has waited.",
+    "modelway_spool_bytes": "Bytes that the spool takes on the server's disk.",
+    "modelway_spool_limit_bytes": "Bytes at which the spool is full, and requests are refused.",
 }
 """Every metric of the product, with what it says. Names of counts end in _total, durations are in seconds."""
 
@@ -16,7 +26,7 @@ HELP: Mapping[str, str] = {
 class Metrics(ABC):
     """Takes figures from any thread, without waiting for a disk or a network: what cannot be delivered is lost, never delayed.
 
-    A name is [a-z][a-z0-9_]*, and either counted or observed. Labels must have few values: a client's text is none.
+    A name is [a-z][a-z0-9_]*, and either counted, observed or a level. Labels must have few values: a client's text is none.
     """
 
     @abstractmethod
@@ -26,6 +36,10 @@ class Metrics(ABC):
     @abstractmethod
     def observe(self, name: str, value: float, **labels: str) -> None:
         """Take one value of a distribution; one that is not finite is a ValueError."""
+
+    @abstractmethod
+    def level(self, name: str, value: float | None, **labels: str) -> None:
+        """Say how high something stands now; None: that is not known any more. One that is not finite is a ValueError."""
 
     @abstractmethod
     def ping(self) -> None:

@@ -3,15 +3,12 @@
 from typing import Any
 
 from modelway.records import Task
-from modelway.scaffold.columns import Facts
+from modelway.scaffold.learned import CATEGORIES, TYPES, key_rule, rule_of
 from modelway.scaffold.look import Look
 from modelway.scaffold.target import FEWEST_ROWS, Target
 from modelway.scaffold.yaml_text import flow, scalar
 
-FEW, MANY, CATEGORIES = 100, 1000, 20
-"""Rows from which a whole number is a rule; rows from which "never missing" is one; most categories that are listed."""
 _MIN_ROWS = 30
-_TYPES = {"whole": "int", "float": "float", "truth": "bool", "date": "date", "time": "datetime", "text": "string"}
 
 
 def spec_text(model: str, source: str, look: Look) -> str:
@@ -36,8 +33,12 @@ def spec_text(model: str, source: str, look: Look) -> str:
         lines.append("  ignore:  # to use one: take it out here, give it a line under contract, name it in model.py")
         lines += [f"    - {scalar(one.name)}  # {_one_line(one.why)}" for one in look.ignored]
     lines += ["", "contract:  # a row that breaks a rule is set aside (on_breach: quarantine) or only told of (warn)"]
-    lines += [f"  {scalar(c.name)}: {flow({'type': _TYPES[c.kind]})}" for c in (look.key, look.event_time) if c]
-    lines += [f"  {scalar(c.name)}: {flow(rule_of(c))}" for c in look.used]
+    order = look.event_time.values if look.event_time else None
+    if look.key:
+        lines.append(f"  {scalar(look.key.name)}: {flow(key_rule(look.key))}")
+    if look.event_time:
+        lines.append(f"  {scalar(look.event_time.name)}: {flow({'type': TYPES[look.event_time.kind]})}")
+    lines += [f"  {scalar(c.name)}: {flow(rule_of(c, order))}" for c in look.used]
     lines.append(f"  {scalar(target.facts.name)}: {flow(target_rule(target))}")
     if target.rows < _MIN_ROWS:
         lines += ["", f"training: {flow({'min_rows': FEWEST_ROWS})}  # few rows: figures will be uncertain"]
@@ -51,27 +52,9 @@ def spec_text(model: str, source: str, look: Look) -> str:
     return "\n".join(lines) + "\n"
 
 
-def rule_of(c: Facts) -> dict[str, Any]:
-    """What holds in the file and is likely to hold for ever.
-
-    A number that was never missing sets a row aside when it is: the model has learned nothing of it. Bounds and categories
-    only warn.
-    """
-    rule: dict[str, Any] = {"type": _TYPES[c.kind]}
-    if c.kind == "whole" and c.rows < FEW:
-        rule["type"] = "float"
-    if c.word and c.distinct <= CATEGORIES and c.present >= 5 * c.distinct:
-        return rule | {"in": sorted(c.values.drop_nulls().unique().to_list()), "on_breach": "warn"}
-    if c.missing == 0 and c.rows >= MANY:
-        return rule | {"nulls": 0}
-    if c.numeric and c.rows >= FEW and c.present and float(c.values.min()) >= 0:  # type: ignore[arg-type]
-        return rule | {"min": 0, "on_breach": "warn"}
-    return rule
-
-
 def target_rule(target: Target) -> dict[str, Any]:
     """Its type and, for classes, which there are: a label that is none of them is set aside."""
-    rule: dict[str, Any] = {"type": _TYPES[target.facts.kind]}
+    rule: dict[str, Any] = {"type": TYPES[target.facts.kind]}
     if target.task == "regression":
         rule["type"] = "float"
     elif target.facts.kind != "truth" and len(target.counts) <= CATEGORIES:

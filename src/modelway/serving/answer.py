@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from modelway.errors import DataError
 from modelway.records import Manifest
 from modelway.serving.protocol import as_text
 from modelway.serving.servable import OWN_KEY, Row, Servable
@@ -27,6 +28,8 @@ class Answer:
     reason: str = ""
     scores: tuple[float, ...] = ()
     prediction: str | float | None = None
+    features: tuple[float | str, ...] = ()
+    """What was made of the row and its past, as it entered the graph; the raw columns are in `row`."""
 
 
 def answer_rows(servable: Servable, request: str, rows: Sequence[Row], served: datetime) -> list[Answer]:
@@ -56,6 +59,7 @@ class _Judged:
     reason: str
     numbers: Sequence[float] = ()
     words: Sequence[str] = ()
+    made: tuple[float | str, ...] = ()
 
 
 def _judge(servable: Servable, name: str, row: Row, served: datetime) -> _Judged:
@@ -69,8 +73,12 @@ def _judge(servable: Servable, name: str, row: Row, served: datetime) -> _Judged
     typed, reasons = servable.check(row)
     if reasons:
         return _Judged(row, key, at, "; ".join(reasons))
-    numbers, words = servable.features({**row, **typed}, key, at, served)
-    return _Judged(row, key, at, servable.refusal(numbers, words), numbers, words)
+    try:
+        numbers, words = servable.features({**row, **typed}, key, at, served)
+    except DataError as error:
+        return _Judged(row, key, at, error.problem)
+    made = tuple([(words if word else numbers)[place] for word, place in servable.derived])
+    return _Judged(row, key, at, servable.refusal(numbers, words), numbers, words, made)
 
 
 def _refused(one: _Judged) -> Answer:
@@ -78,9 +86,11 @@ def _refused(one: _Judged) -> Answer:
 
 
 def _answered(one: _Judged, scores: list[float], decide: Callable[[Sequence[float]], str | float]) -> Answer:
+    made = one.made
     if not all(map(math.isfinite, scores)):
-        return Answer(one.row, one.key, one.at, "error", "the model's graph gave no finite number for this row")
-    return Answer(one.row, one.key, one.at, "ok", "", tuple(scores), decide(scores))
+        reason = "the model's graph gave no finite number for this row"
+        return Answer(one.row, one.key, one.at, "error", reason, features=made)
+    return Answer(one.row, one.key, one.at, "ok", "", tuple(scores), decide(scores), made)
 
 
 def decision_of(manifest: Manifest) -> Callable[[Sequence[float]], str | float]:

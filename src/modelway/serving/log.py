@@ -56,6 +56,7 @@ def prediction_events(
                     "row": answer.row,
                     "scores": answer.scores,
                     "prediction": answer.prediction,
+                    **({"features": answer.features} if answer.features else {}),
                 }
             ),
         )

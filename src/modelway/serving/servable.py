@@ -1,11 +1,11 @@
 """One version in memory, ready to answer: its manifest, and the plain callables that the workspace compiled for it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from modelway.records import Manifest
+from modelway.records import Column, Manifest
 from modelway.serving.onnxruntime import Run, open_session
 from modelway.serving.refusals import Refusal, compile_refusal
 
@@ -33,6 +33,8 @@ class Servable:
     features: Features
     refusal: Refusal
     upto: Upto
+    derived: tuple[tuple[bool, int], ...] = ()
+    """Where the columns that are no raw ones lie: (among the words?, place), in the order of the manifest's columns."""
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -81,7 +83,22 @@ def open_servable(
         features=features,
         refusal=compile_refusal(manifest.refuses, manifest.columns),
         upto=upto,
+        derived=tuple(_derived(manifest)),
     )
+
+
+def derived_columns(manifest: Manifest) -> list[Column]:
+    """The columns that are made of a row and its past; none of a version without a plan."""
+    raw = {i["name"] for i in manifest.features.get("inputs", ())}
+    return [column for column in manifest.columns if manifest.features and column.name not in raw]
+
+
+def _derived(manifest: Manifest) -> Iterator[tuple[bool, int]]:
+    wanted, places = {column.name for column in derived_columns(manifest)}, {"number": 0, "word": 0}
+    for column in manifest.columns:
+        if column.name in wanted:
+            yield column.kind == "word", places[column.kind]
+        places[column.kind] += 1
 
 
 def checked_columns(manifest: Manifest) -> tuple[str, ...]:
@@ -92,7 +109,11 @@ def checked_columns(manifest: Manifest) -> tuple[str, ...]:
 def inputs_of(manifest: Manifest) -> tuple[Input, ...]:
     """The raw columns of the features plan, then the optional ones: key, event time, entities."""
     planned = manifest.features.get("inputs")
-    needed = [Input(i["name"], i["type"]) for i in planned] if planned is not None else _of_columns(manifest)
+    needed = (
+        [Input(i["name"], i["type"]) for i in planned if not i.get("later")]
+        if planned is not None
+        else _of_columns(manifest)
+    )
     names = {i.name for i in needed}
     optional = {
         manifest.key or OWN_KEY: "string",

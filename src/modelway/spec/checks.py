@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
+from modelway.spec.contract_checks import contract_mistakes
 from modelway.spec.document import Mistake
 from modelway.spec.fields import meant, nearest
-from modelway.spec.model import Files, Gate, Rule, Spec
+from modelway.spec.model import Files, Gate, Spec
 from modelway.spec.names import LATENCIES, METRICS, SEARCH_METRICS
 from modelway.spec.units import parse_count, parse_duration
 
@@ -18,7 +18,7 @@ def mistakes_of(spec: Spec, folder: str | None = None) -> list[Mistake]:
     """All that does not agree; `folder` is the name of the model project's folder, which is the model's."""
     found = [
         *_data(spec),
-        *_contract(spec),
+        *contract_mistakes(spec),
         *_features(spec),
         *_training(spec),
         *_decision(spec),
@@ -78,62 +78,6 @@ def _plain(value: str | float | bool) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _contract(spec: Spec) -> Iterator[Mistake]:
-    if not spec.contract:
-        fix = "name each column with its type, for example contract: {amount: {type: float}}"
-        yield Mistake(("contract",), "is empty, and it names the model's columns", fix)
-    for name, rule in spec.contract.items():
-        place = ("contract", name)
-        if not name.strip() or name.startswith("_"):
-            yield Mistake(place, "names that start with _ are Modelway's own", "give the column another name")
-        yield from (Mistake((*place, key), what, fix) for key, what, fix in _rule(rule))
-
-
-def _rule(rule: Rule) -> Iterator[tuple[str, str, str]]:
-    """Key, what is wrong, and the fix."""
-    if rule.pattern is not None:
-        try:
-            re.compile(rule.pattern)
-        except re.error as error:
-            yield "pattern", f"{rule.pattern!r} is no regular expression: {error}", r"write for example '^[A-Z]{2}$'"
-        if rule.type != "string":
-            yield "pattern", f"a {rule.type} has no pattern", "leave it out, or write type: string"
-    bounds = [(key, getattr(rule, key)) for key in ("min", "max") if getattr(rule, key) is not None]
-    wrong = list(_misfits(rule, bounds))
-    yield from wrong
-    if len(bounds) == 2 and not wrong and _comparable(bounds[0][1]) > _comparable(bounds[1][1]):
-        yield "min", f"{bounds[0][1]} is more than max, {bounds[1][1]}", "exchange them"
-    if rule.allowed is not None and not rule.allowed:
-        yield "in", "allows no value at all", "write the allowed values, or leave it out"
-
-
-def _misfits(rule: Rule, bounds: list[tuple[str, float | str]]) -> Iterator[tuple[str, str, str]]:
-    for key, bound in bounds:
-        if rule.type in ("string", "bool"):
-            yield key, f"a {rule.type} has no {key}", "leave it out, or write `in` with the allowed values"
-        elif not _fits(bound, rule.type):
-            yield key, f"{bound!r} is no {rule.type}", f"write for example {_EXAMPLES[rule.type]}"
-
-
-_EXAMPLES = {"float": "0.5", "int": "0", "date": "2024-01-31", "datetime": "2024-01-31T12:00:00"}
-
-
-def _fits(bound: float | str, kind: str) -> bool:
-    if kind in ("float", "int"):
-        return not isinstance(bound, str)
-    try:
-        return isinstance(bound, str) and bool(datetime.fromisoformat(bound))
-    except ValueError:
-        return False
-
-
-def _comparable(bound: float | str) -> float:
-    if not isinstance(bound, str):
-        return bound
-    moment = datetime.fromisoformat(bound)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _features(spec: Spec) -> Iterator[Mistake]:

@@ -106,7 +106,8 @@ def with_line(error: SpecError, path: Path) -> SpecError:
     """A refusal that names a place in words (`features.x: …`, `contract.x.min: …`), with file and line before it."""
     named = error.problem.removeprefix(f"{path.name}: ")
     document = read_document(path)
-    place = tuple(named.partition(": ")[0].split("."))
+    steps = re.findall(r"\[(\d+)\]|([^.\[\]]+)", named.partition(": ")[0])
+    place = tuple(int(number) if number else key for number, key in steps)
     return SpecError(f"{shown(path)}:{document.line(place)}: {named}", error.fix)
 
 

@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 from modelway.spec.checks import mistakes_of
 from modelway.spec.document import Document, Mistake, Place, read_document, refusal
 from modelway.spec.model import Part, Spec
+from modelway.spec.sources import with_sources
 from modelway.spec.stack import Stack
 from modelway.spec.wording import place_of, worded
 
@@ -21,6 +22,8 @@ def load_spec(path: Path) -> Spec:
     document = read_document(path)
     spec, mistakes = _read(document, Spec)
     if spec is not None:
+        spec, unread = with_sources(spec, path.parent)
+        mistakes += unread
         found = mistakes_of(spec, path.parent.name if path.parent.parent.name == "models" else None)
         mistakes += _unrelated(found, mistakes)
     if mistakes or spec is None:

@@ -5,15 +5,13 @@ Each field's docstring is its manual: the reference page and the JSON Schema are
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from modelway.spec.contract import Check, ColumnType, Rule
+from modelway.spec.part import Part
 from modelway.spec.units import Count, Duration, Share, parse_duration
 
-
-class Part(BaseModel):
-    """A part of a file: frozen, no unknown keys, documented field by field (`fields.described` reads the texts when asked)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+__all__ = ["ColumnType", "Part", "Rule"]
 
 
 class Files(Part):
@@ -51,55 +49,68 @@ class Data(Part):
     """How far back (by arrival) the same key and content is known as a double."""
     same_instant: Literal["counts", "does_not_count"] = "counts"
     """Whether an event at the very instant of the decision is seen by its windows."""
+    lag: Duration = parse_duration("0d")
+    """How far online values may lag: windows and joins see what had arrived this long before the decision, in training too."""
 
 
-ColumnType = Literal["float", "int", "string", "bool", "date", "datetime"]
-Action = Literal["quarantine", "reject_batch", "warn"]
+class Join(Part):
+    """A table of things that change slowly, such as customers: another topic of the event log, one statement a row.
 
+    A statement holds from its `valid_from` until the next one of the same key; with the same `valid_from` the later to arrive
+    corrects the earlier. A decision sees what was valid and had arrived by then.
+    """
 
-class Rule(Part):
-    """What one column must hold. A value of the wrong type always breaches."""
-
-    type: ColumnType
-    """float, int, string, bool, date or datetime."""
-    min: float | str | None = None
-    """Smallest allowed value (a number, or a date as text)."""
-    max: float | str | None = None
-    """Largest allowed value."""
-    nulls: Share | None = None
-    """Largest allowed share of missing values; 0 makes every missing value a breach; absent means any."""
-    allowed: tuple[str | float | bool, ...] | None = Field(default=None, alias="in")
-    """The allowed values."""
-    pattern: str | None = None
-    """Regular expression that must be found in the text (Python's `re.search`)."""
-    unique: bool = False
-    """No two rows of a batch may share a value."""
-    on_breach: Action = "quarantine"
-    """quarantine the row, reject_batch as a whole, or warn and go on."""
+    table: str
+    """The topic, and the table of the lake, with the statements."""
+    on: str
+    """The row's column that names the thing, such as customer_id."""
+    column: str
+    """The statement's column that becomes the feature."""
+    valid_from: str
+    """The statement's column that says since when it holds."""
+    key: str | None = None
+    """The statement's column that names the thing; absent: the same as `on`."""
+    type: Literal["float", "int", "bool", "string"] = "string"
+    """What the column holds."""
 
 
 class Feature(Part):
-    """A derived column: either an expression over the row's own columns, or a window over earlier events of an entity."""
+    """A derived column: an expression over the row's own columns, a Python function, a window over earlier events, or a join."""
 
     expr: str | None = None
     """For example `hour(at) <= 6` or `amount / income`; the grammar is in the reference."""
+    python: str | None = None
+    """FILE:FUNCTION beside modelway.yaml: called with the columns of `uses` in that order, row by row, missing ones None."""
+    uses: tuple[str, ...] = ()
+    """The columns that the function is given: those of the row, or other features."""
+    gives: Literal["number", "word"] = "number"
+    """What the function gives (None: missing)."""
+    source: str = ""
+    """The text of the function's file, filled in when modelway.yaml is read: it is kept with the model, and served from there."""
+    join: Join | None = None
+    """A column of a table that changes slowly, as of the decision."""
     of: str | None = None
     """The column that the window aggregates; `target` is allowed with a delay."""
-    stat: Literal["count", "sum", "mean", "std", "min", "max", "distinct", "last"] | None = None
-    """What the window computes."""
+    stat: Literal["count", "sum", "mean", "std", "min", "max", "distinct", "last", "ratio"] | None = None
+    """What the window computes; ratio: the row's own value divided by the mean of the others in the window."""
     by: str | tuple[str, ...] | None = None
     """The entity column or columns; absent: all events of the source."""
     window: Duration | None = None
     """How far back the window reaches from the decision."""
     delay: Duration = parse_duration("0d")
-    """How long before the decision the window ends."""
+    """How long before the decision the window ends, or the join looks."""
     default: float | None = None
-    """The value for an entity without events in the window; absent: missing (0 for count and distinct)."""
+    """The value where there is none, as for a new entity; absent: missing (0 for count and distinct)."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> "Feature":
-        if (self.expr is None) == (self.stat is None):
-            raise ValueError("a feature has either `expr`, or `stat` with `window` (and `of`, `by`)")
+        kinds = [kind for kind in (self.expr, self.python, self.join, self.stat) if kind is not None]
+        if len(kinds) != 1:
+            raise ValueError(
+                "a feature has either `expr`, or `stat` with `window` (and `of`, `by`), or `python` with `uses`, or `join`"
+            )
+        if self.python is not None and not self.uses:
+            raise ValueError("`uses` is missing: name the columns that the function is given")
         if self.stat and self.window is None:
             raise ValueError(
                 "`window` is missing: an unbounded window would grow for ever; write for example window: 30d"
@@ -227,6 +238,8 @@ class Slo(Part):
 class Monitoring(Part):
     drift: Drift = Drift()
     """Whether requests are still like the training rows."""
+    parity: Count = 100
+    """How many of the latest answers have their features computed again from the lake; one that differs is an alert."""
     performance: bool = True
     """Judge matured predictions against the holdout."""
     every: Duration = parse_duration("1d")
@@ -265,6 +278,8 @@ class Spec(Part):
     """Where rows come from, and what their columns are for."""
     contract: dict[str, Rule] = Field(default_factory=dict)
     """By column: its type and what it may hold; columns not named here do not enter the model."""
+    checks: tuple[Check, ...] = ()
+    """What rows and batches must hold beyond single columns: across columns, across rows, freshness, volume."""
     features: dict[str, Feature] = Field(default_factory=dict)
     """By name: columns derived from those of the row, or from earlier events."""
     training: Training = Training()

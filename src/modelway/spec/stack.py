@@ -1,8 +1,16 @@
 """stack.yaml: which engine stands behind each port. Absent means embedded everything."""
 
-from pydantic import Field
+import re
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
 
 from modelway.spec.model import Part
+from modelway.spec.units import Duration, parse_duration
+
+_SECRET = re.compile(
+    r"secret|token|password|account_key|access_key$|sas|credential|private_key|service_account_key", re.I
+)
 
 
 class FolderEvents(Part):
@@ -12,6 +20,78 @@ class FolderEvents(Part):
     """Predictions are fsynced in groups this often: what a power cut may cost at most (a process crash costs nothing)."""
 
 
+class Registry(Part):
+    url: str
+    """Address of the schema registry; a password comes from MODELWAY_REGISTRY_PASSWORD."""
+    username: str = ""
+    """Name for basic authentication."""
+    ca: str = ""
+    """File with the certificates of who may sign the registry's."""
+
+
+class KafkaEvents(Part):
+    bootstrap: str
+    """Brokers to ask first: host:port, separated by commas."""
+    options: dict[str, str | float | bool] = Field(default_factory=dict)
+    """Any settings of librdkafka by its names, such as `security.protocol` and `sasl.username`. Passwords stand in
+    MODELWAY_KAFKA_PASSWORD (of the user) and MODELWAY_KAFKA_KEY_PASSWORD (of a client's key), or in a file whose name stands in
+    MODELWAY_KAFKA_PASSWORD_FILE."""
+    prefix: str = ""
+    """What the names of all topics begin with on the brokers."""
+    partitions: int = Field(default=0, ge=0)
+    """Of topics that Modelway makes; 0: as many as the brokers' default."""
+    replication: int = Field(default=0, ge=0)
+    """Copies of topics that Modelway makes; 0: the brokers' default."""
+    retention: Duration | Literal["forever"] = "forever"
+    """How long the brokers keep what is in topics that Modelway makes, by the time that a record bears: with 7d, a replay of last
+    year would be deleted before it is read. What the lake has is kept there in any case."""
+    patience: Duration = parse_duration("30s")
+    """How long one call waits for the brokers before it fails and is tried again."""
+    spool_megabytes: int = Field(default=4_096, ge=1)
+    """Predictions wait on the server's disk until the brokers take them. When so many megabytes wait, requests are refused."""
+    tombstones: bool = False
+    """Whether `modelway erase` sends tombstones to compacted topics, for record keys under which an erased person alone has events.
+    Every other reader of the topic sees them."""
+    registry: Registry | None = None
+    """The schema registry of Avro and Protobuf values."""
+
+    @model_validator(mode="after")
+    def _no_secret(self) -> "KafkaEvents":
+        for name, secret in KAFKA_SECRETS.items():
+            if name in self.options:
+                raise ValueError(
+                    f"{name} is a secret and must not stand in a file: set MODELWAY_{secret.upper()} instead"
+                )
+        return self
+
+
+KAFKA_SECRETS = {
+    "sasl.password": "kafka_password",
+    "ssl.key.password": "kafka_key_password",
+    "ssl.keystore.password": "kafka_key_password",
+    "sasl.oauthbearer.client.secret": "kafka_client_secret",
+}
+"""Settings of librdkafka that hold a secret, and the secret's name."""
+
+
+class Events(Part):
+    folder: FolderEvents = FolderEvents()
+    """The event log in the workspace, unless another one is named."""
+    kafka: KafkaEvents | None = None
+    """The event log on Apache Kafka (extra `kafka`)."""
+
+
+class Ingestion(Part):
+    processes: int = Field(default=0, ge=0, le=64)
+    """Processes that do nothing but ingest, and share out the partitions; 0: the control loops ingest at each tick."""
+    every: Duration = parse_duration("1s")
+    """An ingesting process commits at least this often what has come: the delay until a row can be read."""
+    rows: int = Field(default=100_000, ge=1)
+    """It commits earlier when so many events have come."""
+    doubles_memory: int = Field(default=256, ge=1)
+    """Megabytes for knowing doubles at once (24 bytes a row within `data.doubles_within`); beyond that the table is asked."""
+
+
 class Serving(Part):
     host: str = "127.0.0.1"
     """The address that the server listens on; 0.0.0.0 for all."""
@@ -19,17 +99,85 @@ class Serving(Part):
     """0 takes a free port."""
 
 
+class DeltaTables(Part):
+    uri: str = ""
+    """Where the tables lie: s3://bucket/prefix, az://container/prefix, abfss://…, gs://bucket/prefix, or an absolute path;
+    empty: a folder of the workspace."""
+    options: dict[str, str] = Field(default_factory=dict)
+    """What the object store's client needs, by its own names: endpoint, region, account_name, … Secrets have a key of their own."""
+    secrets: dict[str, str] = Field(default_factory=dict)
+    """Options whose values are secret → the name of the secret. {secret_access_key: lake_key} reads MODELWAY_LAKE_KEY."""
+
+    @field_validator("options")
+    @classmethod
+    def _no_secrets(cls, options: dict[str, str]) -> dict[str, str]:
+        if told := next((name for name in options if _SECRET.search(name)), None):
+            raise ValueError(f"{told} is a secret: write secrets: {{{told}: NAME}}, and set MODELWAY_NAME")
+        return options
+
+
+class LakeTables(Part):
+    delta: DeltaTables = DeltaTables()
+    """Delta tables, in a folder or in object storage."""
+
+
+class SparkFeatures(Part):
+    """Spark, for tables that outgrow one machine: `modelway features table` makes the training rows there."""
+
+    master: str
+    """As Spark names it: `local[4]`, `local-cluster[2,1,1024]`, `spark://HOST:7077`, `yarn` …"""
+    python: str
+    """The Python of an environment with Spark (`tools/spark.sh DIR` makes one: DIR/bin/python)."""
+    settings: dict[str, str] = Field(default_factory=dict)
+    """Spark's own settings, such as spark.executor.memory."""
+
+
+class Features(Part):
+    """Where features are computed: in this process, and, where it is named, on Spark."""
+
+    spark: SparkFeatures | None = None
+    """A Spark, for the command `modelway features table`."""
+
+
+class ValkeyOnline(Part):
+    """Online values in Valkey or Redis, for servers on several machines; it must not evict keys."""
+
+    url: str
+    """`redis://HOST:PORT/0`, `rediss://…` with TLS, or `unix:///PATH`; without a password in it."""
+    password: str = ""
+    """The name of the secret with the password; empty: none."""
+    ttl: Duration | None = None
+    """What was not written for so long expires; no shorter than the widest window and `online.late` together."""
+
+
+class Online(Part):
+    """Online values: the events that windows see while decisions are made. By default they are in SQLite, in the workspace."""
+
+    valkey: ValkeyOnline | None = None
+    """Keep them in Valkey instead."""
+    late: Duration | None = None
+    """How late, by event time, a row may be asked for: events beyond that and the widest window are forgotten. Absent: none are."""
+
+
 class Stack(Part):
     """One installation."""
 
-    events: FolderEvents = FolderEvents()
-    """The event log in the workspace."""
+    events: Events = Events()
+    """The event log."""
+    ingestion: Ingestion = Ingestion()
+    """How events are brought into the lake."""
+    lake: LakeTables = LakeTables()
+    """The tables."""
     state: str = ""
     """SQLAlchemy URL of the control database; empty: SQLite in the workspace. A password comes from MODELWAY_STATE_PASSWORD."""
     tracking: str = ""
     """MLflow tracking URI; empty: SQLite in the workspace."""
     serving: Serving = Serving()
     """Where the server listens."""
+    features: Features = Features()
+    """What computes features at scale."""
+    online: Online = Online()
+    """Where online values are kept, and how long."""
     tick_seconds: float = Field(default=1.0, gt=0)
     """How often the control loop looks."""
     control_loops: int = Field(default=2, ge=1, le=16)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
-_UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
 
 
 def parse_duration(value: Any) -> timedelta:
@@ -42,6 +42,14 @@ def parse_share(value: Any) -> float:
     return share
 
 
+def share_named(text: str) -> float:
+    """A share that stands as a key: `50%` or `0.5`."""
+    try:
+        return parse_share(float(text))
+    except ValueError:
+        return parse_share(text)
+
+
 def parse_count(value: Any) -> int:
     """`200`, `200 requests`, `30 trials` → a whole number ≥ 0."""
     match = re.fullmatch(r"(\d+)(?: [a-z]+)?", str(value).strip())
@@ -52,7 +60,7 @@ def parse_count(value: Any) -> int:
 
 _DURATION = {
     "type": "string",
-    "pattern": r"^(every )?\s*\d+(\.\d+)?\s*(s|m|min|h|d|w|y)$",
+    "pattern": r"^(every )?\s*\d+(\.\d+)?\s*(ms|s|m|min|h|d|w|y)$",
     "examples": ["7d", "12h", "30m"],
 }
 _SHARE = {"type": ["number", "string"], "minimum": 0, "maximum": 1, "examples": ["20%", 0.2]}

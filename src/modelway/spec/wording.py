@@ -73,7 +73,7 @@ def _at_place(root: type[Part], place: Place, errors: list[ErrorDetails]) -> Ite
     elif own := [e for e in errors if e["type"] == "value_error"]:
         yield Mistake(place, str(own[0].get("ctx", {}).get("error", own[0]["msg"])))
     else:
-        yield _misfit(root, place, errors, allowed_words(field.annotation) if field else ())
+        yield _misfit(root, place, errors, tuple(dict.fromkeys(allowed_words(field.annotation))) if field else ())
 
 
 def _unknown(root: type[Part], place: Place) -> Mistake:

@@ -14,7 +14,7 @@ from modelway.secrets.environment import EnvironmentSecrets
 from modelway.secrets.port import Secrets
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-NEWEST = "0001"
+NEWEST = "0002"
 PASSWORD = "state_password"
 """The name of the secret that a database with users wants."""
 
@@ -60,6 +60,22 @@ class Database:
         with self.write() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+
+    def wipe(self) -> None:
+        """Nothing that was deleted or overwritten is left in the database's files. Raises EngineError while a reader holds it."""
+        with self._mapped():
+            engine = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+            with engine.connect() as connection:
+                connection.exec_driver_sql("VACUUM")
+                if self.engine.dialect.name != "sqlite":
+                    return
+                busy, _, _ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+        if busy:
+            raise EngineError(
+                "the control database is read at this moment: what was deleted is still in its log",
+                "run the same command again",
+                transient=True,
+            )
 
     def revision(self) -> str | None:
         """The schema's revision, or None for an empty database."""

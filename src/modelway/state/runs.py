@@ -95,8 +95,13 @@ def start(database: Database, run_id: str, lease: Lease | None) -> Run:
         return Run(run_id, found.model, found.trigger, state, found.created, found.finished, found.attempts + 1, "")
 
 
-def finish(database: Database, run_id: str, now: datetime, *, error: str = "", lease: Lease | None = None) -> None:
-    """Done, or failed with the reason; a run that is done already stays as it is. A failure stands in the ledger."""
+def finish(
+    database: Database, run_id: str, now: datetime, *, error: str = "", kind: str = "", lease: Lease | None = None
+) -> None:
+    """Done, or failed with the reason; a run that is done already stays as it is.
+
+    A failure stands in the ledger by its kind alone: the text may quote a cell, and what is in the ledger stays for ever.
+    """
     with database.write() as connection:
         leases.check(connection, lease)
         found = _find(connection, run_id)
@@ -113,7 +118,7 @@ def finish(database: Database, run_id: str, now: datetime, *, error: str = "", l
                 action="run_failed",
                 model=found.model,
                 subject=run_id,
-                reason=error,
+                reason=f"{kind or 'failed'}: the text is kept with the run",
                 data={},
                 request=f"run/{run_id}/failed/{found.attempts}",
             )

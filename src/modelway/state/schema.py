@@ -171,6 +171,30 @@ looks = Table(
     Column("report", Text, nullable=False),
     comment="What monitoring saw at one look: drift, performance, quality, volume.",
 )
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("model", String(64), nullable=False),
+    Column("opened", Moment, nullable=False),
+    Column("due", Moment, nullable=False),
+    Column("done", Moment),
+    Column("who", String(128), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("report", Text, nullable=False),
+    comment="Requests to erase a person; `subject` names the person only while the request is open, `digest` is salted.",
+)
+replaced = Table(
+    "replaced",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("new", String(64), nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("request", String(32), nullable=False),
+    comment="Artefacts that were removed because rows in them were erased, and what stands for them.",
+)
 settings = Table(
     "settings",
     metadata,

@@ -27,5 +27,14 @@ class ArtifactChecks:
         with pytest.raises(NotFoundError):
             store.get(unknown)
 
+    def test_a_removed_artefact_is_gone_and_can_be_put_again(self, store: ArtifactStore) -> None:
+        digest, other = store.put(b"abc"), store.put(b"abcd")
+        store.remove(digest)
+        store.remove(digest)
+        assert not store.has(digest)
+        assert store.get(other) == b"abcd"
+        assert store.put(b"abc") == digest
+        assert store.get(digest) == b"abc"
+
     def test_ping_returns(self, store: ArtifactStore) -> None:
         store.ping()

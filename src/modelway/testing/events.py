@@ -1,11 +1,15 @@
 """What every event log must keep: subclass EventLogChecks in a test module and give it a `log` fixture."""
 
-from datetime import timedelta
+import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from modelway.errors import EventLogError
-from modelway.events.log import EventLog, NewEvent
+from modelway.events.log import TOMBSTONE, Event, EventLog, NewEvent, Share
+
+PATIENCE = 30.0
+"""Seconds that a group may take to share out its partitions."""
 
 
 def numbered(count: int, start: int = 0) -> list[NewEvent]:
@@ -26,13 +30,21 @@ def read_all(log: EventLog, topic: str, limit: int = 7) -> list[bytes]:
     return found
 
 
+def taken(share: Share, count: int) -> list[Event]:
+    """The next `count` events of a share, or as many as come in time."""
+    found: list[Event] = []
+    until = time.monotonic() + PATIENCE
+    while len(found) < count and time.monotonic() < until:
+        found += share.take(count - len(found), 0.2)
+    return found
+
+
 class EventLogChecks:
     """Each check takes the fixture `log`: empty, open, and closed by the fixture afterwards."""
 
     def test_what_is_appended_is_read_back_whole_and_in_order(self, log: EventLog) -> None:
-        last = log.append("loans", numbered(25))
-        assert last == 24
-        assert log.append("loans", numbered(25, 25), durable=False) == 49
+        log.append("loans", numbered(25))
+        log.append("loans", numbered(25, 25), durable=False)
         assert read_all(log, "loans") == [e.value for e in numbered(50)]
         first = log.read("loans", {0: 0}, 1)[0]
         assert (first.topic, first.key, first.headers, first.content) == ("loans", "k0", {"n": "0"}, "application/json")
@@ -51,7 +63,7 @@ class EventLogChecks:
 
     def test_appending_nothing_changes_nothing(self, log: EventLog) -> None:
         log.append("loans", numbered(3))
-        assert log.append("loans", []) == 2
+        log.append("loans", [])
         assert read_all(log, "loans") == [e.value for e in numbered(3)]
 
     def test_topics_are_apart(self, log: EventLog) -> None:
@@ -67,7 +79,7 @@ class EventLogChecks:
             log.read("loans", {0: 4})
 
     def test_bytes_come_back_as_they_were(self, log: EventLog) -> None:
-        values = [bytes(range(256)), b"", b"x" * 1_000_000]
+        values = [bytes(range(256)), b"", b"x" * min(1_000_000, log.largest)]
         log.append("loans", [NewEvent("ä", value, "application/octet-stream") for value in values])
         assert [event.value for event in log.read("loans", {})] == values
 
@@ -77,3 +89,105 @@ class EventLogChecks:
         log.settle("loans")
         log.settle("nothing")
         log.ping()
+
+    def test_starts_and_identity_are_those_of_the_topic(self, log: EventLog) -> None:
+        assert (log.starts("loans"), log.identity("loans")) == ({}, None)
+        log.append("loans", numbered(3))
+        log.append("others", numbered(3))
+        assert set(log.starts("loans")) == set(log.ends("loans"))
+        assert set(log.starts("loans").values()) == {0}
+        assert log.identity("loans") == log.identity("loans") != log.identity("others")
+
+    def test_only_some_partitions_are_read_when_asked(self, log: EventLog) -> None:
+        log.append("loans", numbered(3))
+        assert len(log.read("loans", {}, only=set(log.ends("loans")))) == 3
+        assert log.read("loans", {}, only=set()) == []
+
+    def test_a_tombstone_comes_back_as_one(self, log: EventLog) -> None:
+        log.append("loans", [NewEvent("gone", b"", TOMBSTONE), NewEvent("there", b"{}")])
+        assert [(e.key, e.content, e.value) for e in log.read("loans", {})] == [
+            ("gone", TOMBSTONE, b""),
+            ("there", "application/json", b"{}"),
+        ]
+
+    def test_an_arrival_that_is_handed_on_is_kept(self, log: EventLog) -> None:
+        then = datetime(2020, 5, 4, 3, 2, 1, tzinfo=UTC)
+        log.append("loans", [NewEvent("k", b"{}", arrived=then)])
+        assert [e.arrived for e in log.read("loans", {})] == [then]
+
+    def test_a_share_reads_from_where_it_is_told_and_on(self, log: EventLog) -> None:
+        log.append("loans", numbered(5))
+        log.append("others", numbered(2))
+        share = log.join(["loans", "others"], "g", lambda topic, partition: 3 if topic == "loans" else None)
+        try:
+            assert sorted((e.topic, e.offset) for e in taken(share, 4)) == [
+                ("loans", 3),
+                ("loans", 4),
+                ("others", 0),
+                ("others", 1),
+            ]
+            assert {topic for topic, _ in share.held()} == {"loans", "others"}
+            log.append("loans", numbered(1, 5))
+            assert [e.offset for e in taken(share, 1)] == [5]
+            share.seek("loans", 0, 1)
+            assert [e.offset for e in taken(share, 5)] == [1, 2, 3, 4, 5]
+        finally:
+            share.close()
+
+    def test_a_partition_belongs_to_one_share_and_passes_on_when_that_closes(self, log: EventLog) -> None:
+        log.append("loans", numbered(5))
+        first = log.join(["loans"], "g", lambda topic, partition: 0)
+        assert len(taken(first, 5)) == 5
+        second = log.join(["loans"], "g", lambda topic, partition: 4)
+        try:
+            assert second.take(10, 0.2) == []
+            first.close()
+            assert [e.offset for e in taken(second, 1)] == [4]
+        finally:
+            first.close()
+            second.close()
+
+    def test_two_groups_read_the_same(self, log: EventLog) -> None:
+        log.append("loans", numbered(5))
+        shares = [log.join(["loans"], group, lambda topic, partition: None) for group in ("g", "h")]
+        try:
+            assert [len(taken(share, 5)) for share in shares] == [5, 5]
+        finally:
+            for share in shares:
+                share.close()
+
+    def test_what_is_taken_before_another_topic_fails_is_not_skipped(self, log: EventLog) -> None:
+        log.append("loans", numbered(3))
+        log.append("others", numbered(2))
+        share = log.join(["loans", "others"], "g", lambda topic, partition: 99 if topic == "others" else None)
+        found, failed, until = list[int](), False, time.monotonic() + PATIENCE
+        try:
+            while not (failed and len(found) >= 3) and time.monotonic() < until:
+                try:
+                    found += [event.offset for event in share.take(10, 0.2)]
+                except EventLogError:
+                    failed = True
+        finally:
+            share.close()
+        assert found == [0, 1, 2]
+
+    def test_a_share_says_when_its_position_is_no_longer_there_and_goes_on_with_the_rest(self, log: EventLog) -> None:
+        log.append("loans", numbered(3))
+        log.append("others", numbered(2))
+        share = log.join(["loans", "others"], "g", lambda topic, partition: 99 if topic == "loans" else None)
+        try:
+            said: list[EventLogError] = []
+            found = 0
+            until = time.monotonic() + PATIENCE
+            while (not said or found < 2) and time.monotonic() < until:
+                try:
+                    found += len(share.take(10, 0.2))
+                except EventLogError as error:
+                    said.append(error)
+            assert found == 2
+            assert "loans" in said[0].problem
+            assert "modelway positions set loans" in said[0].fix
+            share.seek("loans", 0, 2)
+            assert [e.offset for e in taken(share, 1)] == [2]
+        finally:
+            share.close()

@@ -33,15 +33,23 @@ FRAME: dict[str, Any] = {
     "_label_arrived": pl.Datetime("us", "UTC"),
 }
 _NUMBERS = (None, float("nan"), -1.5, 0.0, 0.1, 0.2, 3.0, 1e16, -1e16, 1e99, 1e101, 1e-101)
-_STATS = {"w": ("distinct", "count"), "": ("count",)}
+_STATS = {
+    "x": ("count", "sum", "mean", "std", "min", "max", "distinct", "last", "ratio"),
+    "w": ("distinct", "count"),
+    "": ("count",),
+}
 _OF_NUMBERS = ("count", "sum", "mean", "std", "min", "max", "distinct", "last")
 
 
-def plan_with(features: dict[str, Any], same_instant: str = "counts") -> Plan:
+def _placed(n: int, since: float, arrived: float) -> tuple[Any, ...]:
+    return (f"s{n}", START + since * HOUR, START + arrived * HOUR, 0, n, 0)
+
+
+def plan_with(features: dict[str, Any], same_instant: str = "counts", lag: str = "0s") -> Plan:
     """A model of events with a number `x`, a word `w`, two entities `who` and `where`, and a label that comes later."""
     contract = {"id": "string", "at": "datetime", "x": "float", "w": "string"}
     data: dict[str, Any] = {"source": "world", "target": "y", "positive": "1", "key": "id", "event_time": "at"}
-    data |= {"entities": ["who", "where"], "labels": {"source": "labels"}, "same_instant": same_instant}
+    data |= {"entities": ["who", "where"], "labels": {"source": "labels"}, "same_instant": same_instant, "lag": lag}
     return plan_of(
         Spec.model_validate(
             {
@@ -192,6 +200,46 @@ class FeatureEngineChecks:
             self.expect(engine, plan, events, wanted)
         assert engine.compute(events, events, plan, "counts")["n"].to_list() == [2.0, 2.0]
 
+    def test_a_ratio_is_the_own_value_by_the_mean_of_the_others(self, engine: FeatureEngine) -> None:
+        plan = plan_with({"r": {"stat": "ratio", "of": "x", "by": "who", "window": "9h"}})
+        events = frame(
+            event("a", 1, x=2.0), event("b", 2, x=4.0), event("c", 3, x=None), event("d", 4, x=0.0), event("e", 5)
+        )
+        self.expect(engine, plan, events, 0.5, 0.0, float("nan"), 2.0, float("nan"))
+
+    def test_a_declared_lag_hides_what_had_just_arrived(self, engine: FeatureEngine) -> None:
+        plan = plan_with({"n": {"stat": "count", "by": "who", "window": "9h"}}, lag="1h")
+        events = frame(event("a", 1), event("b", 2.5, arrived=3), event("c", 3.5), event("d", 4))
+        self.expect(engine, plan, events, 3.0, 2.0)
+
+    def test_a_joined_table_gives_what_held_and_was_known(self, engine: FeatureEngine) -> None:
+        join = {"table": "people", "on": "who", "key": "id", "valid_from": "since"}
+        features = {
+            "segment": {"join": {**join, "column": "segment"}},
+            "limit": {"join": {**join, "column": "limit", "type": "float"}, "default": -1.0},
+            "earlier": {"join": {**join, "column": "segment"}, "delay": "2h"},
+            "rich": {"expr": 'segment == "gold"'},
+        }
+        said = [("p", 0, 0, "tin", 1.0), ("p", 2, 4, "gold", None), ("p", 2, 6, "gilt", 3.0), ("p", 9, 1, "later", 9.0)]
+        people = pl.DataFrame(
+            [
+                (*_placed(n, since, arrived), who, segment, limit)
+                for n, (who, since, arrived, segment, limit) in enumerate(said)
+            ],
+            ["_key", "_at", "_arrived", "_partition", "_offset", "_index", "id", "segment", "limit"],
+            orient="row",
+        )
+        asked = frame(
+            event("a", 1), event("b", 3), event("c", 4), event("d", 6), event("e", 6, who="q"), event("f", 6, who=None)
+        )
+        made = engine.compute(asked, asked, plan_with(features), tables={"people": people})
+        assert made["segment"].to_list() == ["tin", "tin", "gold", "gilt", "", ""]
+        assert made["limit"].to_list() == [1.0, 1.0, -1.0, 3.0, -1.0, -1.0]
+        assert made["earlier"].to_list() == ["", "tin", "gold", "gilt", "", ""]
+        assert made["rich"].to_list()[:4] == [0.0, 0.0, 1.0, 0.0]
+        none = engine.compute(asked, asked, plan_with(features))
+        assert (set(none["segment"]), set(none["limit"])) == ({""}, {-1.0})
+
     def test_an_entity_or_time_that_is_missing_sees_nothing(self, engine: FeatureEngine) -> None:
         plan = plan_with({"n": {"stat": "count", "by": ["who", "where"], "window": "9h"}})
         timeless = {**event("c", 2), "_at": None, "at": None}
@@ -233,6 +281,11 @@ class FeatureEngineChecks:
         plan = plan_with(features)
         mixed = events.sample(fraction=1.0, shuffle=True, seed=1)
         self.equal(engine.compute(events, mixed, plan), engine.compute(events, events, plan))
+
+    def test_lazy_events_give_the_same(self, engine: FeatureEngine) -> None:
+        events, features = world(9)
+        plan = plan_with(features)
+        self.equal(engine.compute(events, events.lazy(), plan), engine.compute(events, events, plan))
 
     def test_no_decisions_and_no_events_are_no_error(self, engine: FeatureEngine) -> None:
         events, _ = world(3)

@@ -80,6 +80,8 @@ class MetricsChecks:
             metrics.count("asked_total", wrong)
         with pytest.raises(ValueError, match="took_seconds"):
             metrics.observe("took_seconds", wrong)
+        with pytest.raises(ValueError, match="waiting"):
+            metrics.level("waiting", wrong)
         assert seen() == {}
 
     def test_a_count_never_goes_down(self, metrics: Metrics, seen: Seen) -> None:
@@ -87,6 +89,15 @@ class MetricsChecks:
         with pytest.raises(ValueError, match="asked_total"):
             metrics.count("asked_total", -1)
         assert seen() == {sample("asked_total"): 2}
+
+    def test_a_level_is_what_was_said_last_and_gone_when_it_is_not_known(self, metrics: Metrics, seen: Seen) -> None:
+        for value in (3.0, -1.5):
+            metrics.level("waiting", value, topic="loans")
+        metrics.level("waiting", 0, topic="cards")
+        assert seen() == {sample("waiting", topic="loans"): -1.5, sample("waiting", topic="cards"): 0}
+        metrics.level("waiting", None, topic="loans")
+        metrics.level("waiting", None, topic="nobody's")
+        assert seen() == {sample("waiting", topic="cards"): 0}
 
     def test_threads_at_once_lose_nothing(self, metrics: Metrics, seen: Seen) -> None:
         def tell(model: str) -> None:

@@ -62,6 +62,18 @@ def prepare(
     )
 
 
+def learnable(frame: pl.DataFrame, spec: Spec, too_young: int) -> tuple[pl.DataFrame, int]:
+    """The rows that `prepare` would keep or split, and how many have no final label: what windows must be computed for.
+
+    `frame` holds `_key`, `_at` and `_target`; `too_young` counts rows that were left out before. Raises as `prepare` does.
+    """
+    labelled = _with_target(frame, spec)
+    without = too_young + frame.height - labelled.height
+    rows = within_window(labelled, spec.training.window)
+    _demand_rows(rows, spec, without)
+    return rows, without
+
+
 def splits_by_time(spec: Spec) -> bool:
     """Whether the holdout is the latest part: as the spec says, else where there is an event time."""
     wanted = spec.training.split

@@ -3,8 +3,9 @@
 import json
 import math
 
+import polars as pl
 import pytest
-from benchmarks import contracts, drift, ingest, run, serving, start, step
+from benchmarks import backfill, contracts, drift, features, ingest, lookup, run, serving, start, step
 from benchmarks.figures import Figure, Target, figure
 from benchmarks.measure import Spread, heard, tell, timed
 from benchmarks.report import number, page
@@ -22,7 +23,9 @@ def no_rivals(monkeypatch):
     monkeypatch.setattr(environment, "_python", refuse)
 
 
-@pytest.mark.parametrize("module", [start, step, ingest, contracts, drift], ids=lambda m: m.__name__)
+@pytest.mark.parametrize(
+    "module", [start, step, ingest, backfill, contracts, features, lookup, drift], ids=lambda m: m.__name__
+)
 def test_yields_figures_and_says_which_rivals_are_missing(module, no_rivals):
     result = module.measure(True)
     assert all(
@@ -30,7 +33,7 @@ def test_yields_figures_and_says_which_rivals_are_missing(module, no_rivals):
     )
     assert len({one.name for one in result.figures}) == len(result.figures) >= 3
     said = [note for note in result.notes if note.startswith("No figure: ")]
-    assert len(said) == {step: 2, contracts: 2, drift: 1}.get(module, 0)
+    assert len(said) == {step: 2, contracts: 2, features: 1, lookup: 1, drift: 1}.get(module, 0)
 
 
 @pytest.mark.slow
@@ -94,3 +97,12 @@ def test_the_page_shows_a_missed_target_and_a_missing_rival():
 
 def test_numbers_keep_three_digits():
     assert [number(v) for v in (0.001234, -0.0051, 12.345, 1234567.8)] == ["0.00123", "−0.0051", "12.3", "1,234,568"]
+
+
+def test_a_rival_that_blames_other_values_is_no_rival():
+    breaches = pl.DataFrame(
+        {"column": ["id", "id", "x"], "rule": ["unique", "unique", "max"], "value": ["0", "0", "9"]}
+    )
+    contracts.demand_same(breaches, {"id": 3, "x": 1, "y": 0}, "theirs")
+    with pytest.raises(ValueError, match="found other breaches"):
+        contracts.demand_same(breaches, {"id": 3, "x": 2}, "theirs")

@@ -1,5 +1,6 @@
 """The table's verdicts are the row's verdicts, whatever the values and however the column is typed."""
 
+from contextlib import suppress
 from datetime import UTC, date, datetime
 
 import polars as pl
@@ -12,7 +13,9 @@ from modelway.contracts.row import compile_row
 from modelway.contracts.table import check_table
 from modelway.contracts.typed import typed
 from modelway.contracts.values import READ, WRONG
-from modelway.ingest.decode import rows_frame
+from modelway.errors import SpecError
+from modelway.ingest.frames import rows_frame
+from modelway.spec.contract import Check
 from modelway.spec.model import Rule
 
 TEXTS = st.sampled_from(
@@ -31,6 +34,8 @@ def rules(draw: st.DrawFn) -> Rule:
     given: dict[str, object] = {"type": kind, "on_breach": draw(st.sampled_from(["quarantine", "warn", "quarantine"]))}
     if draw(st.booleans()):
         given["nulls"] = 0
+    if draw(st.booleans()):
+        given["on_breach"] = draw(st.dictionaries(st.sampled_from(["type", "nulls", "min", "in"]), st.just("warn")))
     if kind in ("float", "int") and draw(st.booleans()):
         given |= {"min": draw(st.integers(-3, 0)), "max": draw(st.integers(0, 3))}
     if kind in ("date", "datetime") and draw(st.booleans()):
@@ -42,7 +47,26 @@ def rules(draw: st.DrawFn) -> Rule:
     return Rule.model_validate(given)
 
 
-CONTRACTS = st.dictionaries(st.sampled_from(["a", "b", "c"]), rules(), min_size=1).map(Contract)
+EXPRESSIONS = [
+    "a <= b", "a == b", "a + b < 3", "not (c > 0)", "a == 'abc' or c == 1", "is_missing(a) or b > 0", "a < c and b != 2",
+    "if(is_missing(c), 1, c) > 0", "days_between(a, b) < 9", "lower(a) == 'abc'",
+]  # fmt: skip
+
+
+@st.composite
+def contracts(draw: st.DrawFn) -> Contract:
+    """Rules, and of the expressions those whose columns are of kinds that they take."""
+    columns = draw(st.dictionaries(st.sampled_from(["a", "b", "c"]), rules(), min_size=1))
+    checks = []
+    for text in draw(st.lists(st.sampled_from(EXPRESSIONS), max_size=2)):
+        check = Check(expr=text, on_breach=draw(st.sampled_from(["quarantine", "warn"])))
+        with suppress(SpecError):
+            compile_row(Contract(columns, (check,)))
+            checks.append(check)
+    return Contract(columns, tuple(checks))
+
+
+CONTRACTS = contracts()
 KINDS = st.sampled_from(
     [VALUES, TEXTS, st.integers(-5, 5) | st.none(), st.floats() | st.none(), st.booleans() | st.none()]
 )

@@ -9,7 +9,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from modelway.contracts.contract import Contract
-from modelway.contracts.patterns import read_alike
+from modelway.contracts.patterns import certain, read_alike
 from modelway.contracts.table import check_table
 from modelway.spec.model import Rule
 
@@ -63,3 +63,32 @@ def test_the_usual_patterns_are_alike(pattern):
 )  # fmt: skip
 def test_what_the_engines_may_read_otherwise_is_left_to_python(pattern):
     assert not read_alike(pattern)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "narrowed"),
+    [
+        (r"^\d+$", "^[0-9]+$"),
+        (r"[\w.-]+@", "[0-9A-Za-z_.-]+@"),
+        ("[^@ ]", "[^@ ]"),
+        (r"[^\\d]", r"[^\\d]"),
+        (r"[^\d]", None),
+        (r"\bno\b", None),
+        (r"\W", None),
+        ("(?=a)", None),
+    ],
+)
+def test_a_certain_pattern_finds_less_never_more(pattern, narrowed):
+    assert certain(pattern) == narrowed
+
+
+@settings(max_examples=300, deadline=None)
+@given(pattern=PATTERNS, texts=st.lists(TEXT, min_size=1, max_size=8))
+def test_what_a_certain_pattern_finds_python_finds(pattern, texts):
+    assume((narrowed := certain(pattern)) is not None)
+    try:
+        wanted = re.compile(pattern)
+    except re.error:
+        assume(False)
+    found = pl.Series(texts).str.contains(narrowed)
+    assert all(wanted.search(text) for text, there in zip(texts, found, strict=True) if there)

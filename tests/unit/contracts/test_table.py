@@ -56,7 +56,7 @@ def test_a_share_of_missing_values_is_judged_by_batch():
 def test_of_values_that_must_differ_the_first_stays():
     checked = check(pl.DataFrame({"x": ["a", "b", "a", None, None]}), x=Rule(type="string", unique=True))
     assert checked.accepted["x"].to_list() == ["a", "b", None, None]
-    assert checked.quarantined["_reasons"].to_list() == ["x: a was there before in this batch"]
+    assert checked.quarantined["_reasons"].to_list() == ["x: 'a' was there before in this batch"]
 
 
 def test_a_column_that_is_gone_is_missing_in_every_row():
@@ -83,6 +83,10 @@ def test_an_empty_batch_has_the_types_of_the_contract():
         (Rule(type="float", min="low"), "contract.x.min"),
         (Rule.model_validate({"type": "int", "in": ["a"]}), "contract.x.in"),
         (Rule(type="string", pattern="("), "contract.x.pattern"),
+        (
+            Rule.model_validate({"type": "int", "distribution": {"new_categories": {"known": ["a"]}}}),
+            "contract.x.distribution.new_categories.known",
+        ),
     ],
 )
 def test_a_rule_that_cannot_be_is_a_spec_error(rule, words):
@@ -95,3 +99,16 @@ def test_reasons_are_told_apart_whatever_stands_in_a_value():
     found = check_table(pl.DataFrame({"s": ["a; b"], "t": ["c; d"]}), Contract({"s": rule, "t": rule}), None)
     reasons = found.quarantined["_reasons"][0].split("; ")
     assert reasons == [r"s: 'a;\x20b' is none of 'x'", r"t: 'c;\x20d' is none of 'x'"]
+
+
+@pytest.mark.parametrize("spread", [1, 10**6])
+def test_repeats_are_found_by_counting_and_by_comparing_alike(spread):
+    numbers = [3, None, 1, 3, 2, None, 1, 3, -4]
+    column = pl.Series("x", [None if n is None else n * spread for n in numbers])
+    checked = check(column.to_frame(), x=Rule(type="int", unique=True))
+    assert checked.table["row"].to_list() == [3, 6, 7]
+
+
+def test_a_nested_value_is_shown_as_it_came():
+    checked = check(pl.DataFrame({"x": [[1, 2]]}), x=Rule(type="float"))
+    assert [(b.value, b.reason) for b in checked.breaches] == [("[1, 2]", "x: '[1, 2]' is no number")]

@@ -31,7 +31,7 @@ SCHEMA: dict[str, Any] = {
 }
 
 
-def spec_of(features: dict[str, Any], same_instant: str = "counts") -> Spec:
+def spec_of(features: dict[str, Any], same_instant: str = "counts", lag: str = "0s") -> Spec:
     """A model of events with an amount, a word, two entities and a label that comes later."""
     return Spec.model_validate(
         {
@@ -39,7 +39,7 @@ def spec_of(features: dict[str, Any], same_instant: str = "counts") -> Spec:
             "task": "binary",
             "data": {
                 "source": "world", "target": "y", "positive": "1", "key": "id", "event_time": "at",
-                "entities": ["who", "where"], "labels": {"source": "labels"}, "same_instant": same_instant,
+                "entities": ["who", "where"], "labels": {"source": "labels"}, "same_instant": same_instant, "lag": lag,
             },
             "contract": {"id": {"type": "string"}, "at": {"type": "datetime"}, "x": {"type": "float"}, "w": {"type": "string"}},
             "features": features,
@@ -54,7 +54,7 @@ def windows(draw: st.DrawFn) -> dict[str, Any]:
     for n in range(draw(st.integers(1, 4))):
         of = draw(st.sampled_from(["x", "w", "target", ""]))
         stats = {"w": ["distinct", "count"], "": ["count"]}.get(
-            of, ["count", "sum", "mean", "std", "min", "max", "distinct", "last"]
+            of, ["count", "sum", "mean", "std", "min", "max", "distinct", "last", *(["ratio"] if of == "x" else [])]
         )
         one: dict[str, Any] = {"stat": draw(st.sampled_from(stats)), "window": f"{draw(st.integers(1, 9))}h"}
         if of:

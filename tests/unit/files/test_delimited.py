@@ -155,3 +155,27 @@ def test_what_is_written_is_read(tmp_path_factory, rows, separator):
     frame.write_csv(path, separator=separator)
     again = read_table(path, text=["w"])
     assert_frame_equal(again.with_columns(pl.col("x").cast(pl.Float64)), frame)
+
+
+def test_a_late_row_tells_day_from_month_for_all(tmp_path):
+    rows = [f"{n},{n % 12 + 1:02d}/03/2026" for n in range(3_000)]
+    assert read(tmp_path, "id,day\n" + "\n".join(rows) + "\n")["day"].dtype == pl.String
+    frame = read(tmp_path, "id,day\n" + "\n".join(rows) + "\n3000,13/04/2026\n")
+    assert (frame["day"][0], frame["day"][-1]) == (date(2026, 3, 1), date(2026, 4, 13))
+
+
+def test_times_of_the_common_shapes_are_read_as_those_of_the_others_are(tmp_path):
+    """Polars reads the former by itself; the last row has a shape that it does not."""
+    moments = [datetime(2026, 1, 1 + n % 28, n % 24, n % 60, n % 59, tzinfo=UTC) for n in range(200)]
+    for shape in ("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"):
+        rows = [moment.strftime(shape) for moment in moments]
+        for last in ("?", "2026-01-05 1:00 PM", "2026-01-05T13:00:00.5+00:30"):
+            frame = read(tmp_path, "at;n\n" + "".join(f"{at};1\n" for at in [*rows, last]))
+            assert frame["at"].dtype == pl.Datetime("us", "UTC")
+            assert frame["at"][:-1].to_list() == moments
+            made = {"?": None, "2026-01-05 1:00 PM": datetime(2026, 1, 5, 13, tzinfo=UTC)}
+            assert frame["at"][-1] == made.get(last, datetime(2026, 1, 5, 12, 30, 0, 500_000, tzinfo=UTC))
+
+
+def test_digits_of_other_scripts_are_text(tmp_path):
+    assert read(tmp_path, "id,n\n1,٣\n2,4\n")["n"].to_list() == ["٣", "4"]

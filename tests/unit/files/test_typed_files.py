@@ -99,3 +99,8 @@ def test_any_json_objects_become_as_many_rows(tmp_path_factory, rows):
     for name in frame.columns:
         there = [row.get(name) is not None and str(row[name]).strip() != "" for row in rows]
         assert frame[name].is_not_null().to_list() == there, name
+
+
+def test_columns_come_in_the_order_in_which_their_keys_do(tmp_path):
+    frame = lines(tmp_path, '{"d": 3, "b": 1, "e": 1}', '{"b": 1, "e": 2}', '{"d": 1, "f": 2, "b": 1, "e": 1}')
+    assert frame.columns == ["d", "b", "e", "f"]

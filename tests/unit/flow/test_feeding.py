@@ -17,11 +17,11 @@ SPEC = {
 def test_steady_traffic_does_not_keep_the_loop_from_its_other_steps(tmp_path, monkeypatch):
     workspace, spec, passes = create_workspace(tmp_path / "bank", ""), Spec.model_validate(SPEC), []
 
-    def busy(log, lake, source, limit):
+    def busy(log, lake, source, known, limit):
         passes.append(source.topic)
         assert len(passes) < 50
         log.append(source.topic, [NewEvent("k", b"{}")])
-        return ingest_batch(log, lake, source, limit)
+        return ingest_batch(log, lake, source, known, limit)
 
     monkeypatch.setattr(feeding, "ingest_batch", busy)
     feeding.ingest(workspace, spec)

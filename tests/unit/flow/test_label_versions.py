@@ -10,7 +10,7 @@ from modelway.features.ibis import IbisEngine
 from modelway.features.leaks import same
 from modelway.features.online import PastLabel
 from modelway.features.plan import plan_of
-from modelway.features.rows import compile_row
+from modelway.features.rows import compile_row, groups_of
 from modelway.features.sqlite import SqliteOnlineValues
 from modelway.flow.label_versions import own_labels, versions
 from tests.unit.features.worlds import HOUR, SCHEMA, START, spec_of
@@ -50,7 +50,7 @@ def test_table_and_online_values_know_the_same_label_at_every_moment(tmp_path_fa
     events = versions(happened, labels).rename({"_label": "_target"})
     made = IbisEngine(threads=1).compute(asked, events, plan)
     row_features = compile_row(plan)
-    online = SqliteOnlineValues(tmp_path_factory.mktemp("online") / "online.db")
+    online = SqliteOnlineValues(tmp_path_factory.mktemp("online") / "online.db", groups_of(plan))
     for offset, event in enumerate(happened.iter_rows(named=True)):
         online.put([row_features.event(event, event["_key"], event["_at"], event["_arrived"])], {0: offset + 1})
     online.label([PastLabel(k, float(label), at) for k, label, at in labels.sort("_label_arrived").iter_rows()], {0: 1})

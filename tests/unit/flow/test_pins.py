@@ -48,6 +48,6 @@ def test_a_table_that_took_many_commits_is_compacted_in_between(workspace, monke
     assert maintain_busy(workspace) == []
     workspace.lake.append("loans", lake_rows(1, 10))
     assert maintain_busy(workspace) == ["loans"]
-    assert workspace.lake.maintain("loans")["files_before"] == 1
+    assert workspace.upkeep.maintain("loans")["files_before"] == 1
     assert maintain_busy(workspace) == []
     assert workspace.lake.read("loans").height == 11

@@ -1,21 +1,24 @@
 """Events become frames: types are never guessed, and what cannot be read is kept with its reason."""
 
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import orjson
 import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
 from modelway.events.log import ARROW, JSON, Event
-from modelway.ingest.decode import PLACE, decode, rows_frame
+from modelway.ingest.decode import decode, together
 from modelway.ingest.files import ipc_bytes
+from modelway.ingest.frames import PLACE, rows_frame
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def event(offset: int, value: bytes, content: str = JSON) -> Event:
-    return Event("t", 0, offset, NOW, "", value, content, {})
+    return Event("t", 0, offset, int(NOW.timestamp()) * 1_000_000, "", value, content, {})
 
 
 def test_a_column_of_mixed_types_becomes_text():
@@ -78,3 +81,25 @@ def test_every_object_is_a_row_at_its_place(rows):
             missing = [row.get(name) is None for row in rows]
             assert made.rows[name].is_null().to_list() == missing
     assert set(PLACE) <= set(made.rows.columns)
+
+
+small = st.none() | st.booleans() | st.integers(-5, 5) | st.floats(-9, 9) | st.text(max_size=2)
+large = small | st.sampled_from([2**53 + 1, -(2**60)])
+records = st.lists(
+    st.fixed_dictionaries({}, optional={"a": large, "b": large, "typed": small}), min_size=1, max_size=10
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(records, st.data())
+def test_piece_by_piece_is_what_the_whole_is(rows, data):
+    events = [event(number, orjson.dumps(row)) for number, row in enumerate([*rows, "none"])]
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(events) - 1))))
+    kinds = {"typed": "float"}
+    whole = decode(events, kinds)
+    pieces = [decode(events[a:b], kinds) for a, b in pairwise([0, *cuts, len(events)])]
+    joined = together(pieces)
+    one, other = (frame.sort("_offset").select(sorted(frame.columns)) for frame in (joined.rows, whole.rows))
+    assert one.to_dicts() == other.to_dicts()
+    assert_frame_equal(joined.bad, whole.bad)
+    assert joined.events == whole.events == len(events)

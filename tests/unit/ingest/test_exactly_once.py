@@ -16,8 +16,9 @@ from modelway.contracts.table import check_table
 from modelway.events.folder import FolderEventLog
 from modelway.events.log import ARROW, NewEvent
 from modelway.ingest import quarantine
-from modelway.ingest.batch import APP, Source, ingest_batch
+from modelway.ingest.batch import ingest_batch
 from modelway.ingest.files import ipc_bytes
+from modelway.ingest.source import APP, Source
 from modelway.lake.delta import DeltaLake
 from modelway.spec.model import Rule
 from tests.support.killing import KILLED, passages, run_apart, start_apart
@@ -39,7 +40,7 @@ def filled(root: Path) -> None:
 
 def ingest_all(root: Path, limit: int = BATCH) -> None:
     log, lake = FolderEventLog(root / "events", WallClock()), DeltaLake(root / "lake")
-    while ingest_batch(log, lake, SOURCE, limit):
+    while ingest_batch(log, lake, SOURCE, limit=limit):
         pass
 
 
@@ -129,10 +130,10 @@ def test_one_that_is_overtaken_in_smaller_steps_looks_again(tmp_path, overtaken)
     def check(rows: pl.DataFrame):
         passes.append(rows.height)
         if len(passes) <= overtaken:
-            ingest_batch(log, DeltaLake(tmp_path / "lake"), SOURCE, 5)
+            ingest_batch(log, DeltaLake(tmp_path / "lake"), SOURCE, limit=5)
         return check_table(rows, CONTRACT, "id")
 
-    while ingest_batch(log, lake, replace(SOURCE, check=check), BATCH):
+    while ingest_batch(log, lake, replace(SOURCE, check=check), limit=BATCH):
         pass
     demand_whole(tmp_path)
 

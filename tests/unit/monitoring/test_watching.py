@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sqlite3
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -12,24 +13,30 @@ import pytest
 import yaml
 
 from modelway.clock import Clock
-from modelway.errors import EngineError, LeaseLostError, SpecError
+from modelway.errors import EngineError, LeaseLostError, SpecError, StateError
 from modelway.events.log import NewEvent
+from modelway.expressions.values import microseconds
+from modelway.features.online import LABELS, Look, PastEvent
 from modelway.features.plan import plan_of
+from modelway.features.rows import groups_of
 from modelway.flow import answered, making, releasing
 from modelway.flow.feeding import ingest
+from modelway.flow.parity import Parity
+from modelway.flow.rebuilding import rebuild
 from modelway.flow.replayed import as_served
 from modelway.flow.retraining import facts_of, retrain
 from modelway.flow.runs import record
 from modelway.flow.serving import server_of
-from modelway.flow.watching import look, trouble, watch
+from modelway.flow.watching import compare, look, trouble, watch
 from modelway.monitoring import looks
 from modelway.monitoring.alerts import open_alerts
 from modelway.monitoring.profile import profile
-from modelway.records import OperatingPoint, Sources, Trigger, Validation, dumps
+from modelway.records import OperatingPoint, Trigger, Validation, dumps
 from modelway.registry import versions
 from modelway.serving.app import make_app
 from modelway.spec.model import Spec
 from modelway.state import freezes, leases, ledger, runs
+from modelway.training.prepare import prepare
 from tests.unit.serving.made import CARDS, CLASSES, LOANS, make_workspace, put_version, request
 
 pytestmark = pytest.mark.filterwarnings(
@@ -100,7 +107,7 @@ def champion(workspace, spec, number=1):
     run = f"loans-{number:04d}"
     now = workspace.clock.now()
     runs.open_run(workspace.database, run, "loans", Trigger("manual", "because"), now)
-    made = making.stored(workspace, spec, frame, Sources(now, (), ""), 0)
+    made = prepare(frame, spec, plan_of(spec).columns, (), now, workspace.artifacts, audit=making.audited(spec))
     runs.keep_step(workspace.database, run, "prepare", dumps(made).decode(), 0.1, None)
     p = 1 / (1 + np.exp(2.0 - learned))
     kept = profile(frame.head(1_500), made.columns, np.column_stack([1 - p, p]), CLASSES)
@@ -353,4 +360,106 @@ def test_windows_are_computed_as_of_each_answer(tmp_path, clock):
     assert dict(zip(labels["_key"], labels["_label"], strict=True)) == {"e0": "0", "e1": "1", "e2": "0", "e3": "1"}
     seen = look(workspace, spec, clock.at)
     assert (seen.rows, seen.drift, seen.performance.answer) == (1, (), "not_applicable")
+    workspace.close()
+
+
+def answering(tmp_path, clock, lag="0s"):
+    """A model of cards that serves, four events of one card, and a question."""
+    given = {**CARDS, "monitoring": {"drift": {"min_rows": 5}, "alerts": ["file"]}}
+    given["data"] = {**given["data"], "lag": lag}
+    workspace = _workspace(tmp_path, clock, given)
+    spec = Spec.model_validate(given)
+    digest = put_version(workspace, given)
+    runs.open_run(workspace.database, "cards-0001", "cards", Trigger("manual", "x"), T0)
+    versions.register(workspace.database, "cards", "cards-0001", digest, Validation((), (), OperatingPoint()), T0)
+    releasing.release(workspace, "cards", 1, "ann", "first")
+    releasing.roll_out(workspace, spec)
+    for n in range(4):
+        clock.at = T0 + timedelta(hours=n)
+        row = {"id": f"e{n}", "at": clock.at.isoformat(), "card": "k", "amount": 10.0, "fraud": n % 2}
+        workspace.log.append("cards", [NewEvent(row["id"], json.dumps(row).encode())])
+    clock.at = T0 + timedelta(hours=4)
+    ask(workspace, [{"id": "q", "at": clock.at.isoformat(), "card": "k", "amount": 3.0}], "cards")
+    return workspace, spec
+
+
+def test_served_features_are_logged_and_equal_those_of_the_lake(tmp_path, clock):
+    workspace, spec = answering(tmp_path, clock)
+    ingest(workspace, spec)
+    logged = workspace.lake.read("cards_predictions")["features"].to_list()
+    assert [json.loads(one)[:2] for one in logged] == [[5.0, 43.0]]
+    late = {"id": "late", "at": T0.isoformat(), "card": "k", "amount": 99.0, "fraud": 1}
+    clock.at += timedelta(hours=1)
+    workspace.log.append(
+        "cards", [NewEvent("late", json.dumps(late).encode())]
+    )  # a late event changes nothing that was right
+    ingest(workspace, spec)
+    assert compare(workspace, spec, 1, clock.at) == Parity(1)
+    workspace.close()
+
+
+def test_an_event_that_was_on_its_way_is_judged_by_the_position(tmp_path, clock):
+    workspace, spec = answering(tmp_path, clock)
+    clock.at -= timedelta(minutes=1)  # its stamp is before the answer, and it came into the log after it
+    row = {"id": "slow", "at": T0.isoformat(), "card": "k", "amount": 99.0, "fraud": 1}
+    workspace.log.append("cards", [NewEvent("slow", json.dumps(row).encode())])
+    clock.at += timedelta(minutes=2)
+    ingest(workspace, spec)
+    assert compare(workspace, spec, 1, clock.at) == Parity(1)
+    workspace.close()
+
+
+def test_a_wrong_online_value_is_an_alert_that_names_everything(tmp_path, clock):
+    workspace, spec = answering(tmp_path, clock)
+    clock.at += timedelta(minutes=1)
+    (store,) = (workspace.places.inner / "online").glob("*.db")
+    with sqlite3.connect(store) as connection:  # e2 is lost, as a store that loses writes would
+        connection.execute("delete from chunks")
+    lost = workspace.online(store.stem, groups_of(plan_of(spec)))
+    kept = [PastEvent("e9", T0, T0, {"card": "k"}, {"amount": 1.0}, 1.0, T0)]
+    lost.put(kept, {})
+    lost.close()
+    ask(workspace, [{"id": "q2", "at": clock.at.isoformat(), "card": "k", "amount": 3.0}], "cards")
+    ingest(workspace, spec)
+    watch(workspace, spec)
+    found = {alert.cause: alert for alert in open_alerts(workspace.database, "cards")}
+    assert set(found) >= {"parity: many", "parity: spent"}
+    text = found["parity: spent"].text
+    assert "spent of row q2 (2026-01-05 04:01:00) was served as 4.0, and the lake gives 43.0" in text
+    assert "e3 at 2026-01-05 03:00:00" in text
+    assert "1 of 2 answers differ" in text
+    workspace.close()
+
+
+def test_online_values_are_built_again_from_the_lake_as_they_were(tmp_path, clock):
+    workspace, spec = answering(tmp_path, clock)
+    plan = plan_of(spec)
+    (store,) = (workspace.places.inner / "online").glob("*.db")
+    look_at = [Look(("card",), ("k",), 0, microseconds(clock.at))]
+
+    def held():
+        values = workspace.online(store.stem, groups_of(plan))
+        past = values.look(look_at, None)[0]
+        found = (
+            past.keys,
+            list(past.at),
+            list(past.numbers["amount"]),
+            list(past.targets),
+            values.upto(),
+            values.upto(LABELS),
+        )
+        values.close()
+        return found
+
+    before = held()
+    rebuilt = rebuild(workspace, "cards")
+    assert (rebuilt.version, rebuilt.events, dict(rebuilt.upto)) == ("cards@1", 4, {0: 4})
+    assert held()[:5] == before[:5]
+    for file in (workspace.places.inner / "online").glob("*.db*"):
+        file.unlink()
+    rebuild(workspace, "cards")
+    assert held()[:5] == before[:5]
+    workspace.places.server.write_text("{}")
+    with pytest.raises(StateError, match="half built"):
+        rebuild(workspace, "cards")
     workspace.close()

@@ -8,9 +8,12 @@ import pytest
 
 from modelway.contracts.contract import contract_of
 from modelway.contracts.row import compile_row as compile_check
+from modelway.errors import EventLogError
 from modelway.events.log import ARROW, NewEvent
+from modelway.expressions.values import microseconds
+from modelway.features.online import Look
 from modelway.features.plan import plan_of
-from modelway.features.rows import compile_row
+from modelway.features.rows import compile_row, groups_of
 from modelway.flow.online import follower_of, rows_of
 from modelway.ingest.files import ipc_bytes
 from modelway.spec.model import Spec
@@ -36,12 +39,14 @@ def follower(workspace, given=CARDS):
     spec = Spec.model_validate(given)
     plan = plan_of(spec)
     check = compile_check(contract_of(spec))
-    return follower_of(workspace.log, workspace.online("cards"), spec, plan, check, compile_row(plan))
+    values = workspace.online("cards", groups_of(plan))
+    return follower_of(workspace.log, values, spec, plan, check, compile_row(plan), clock=workspace.clock)
 
 
 def seen(one):
-    found = one.values.past(("card",), ("c1",), datetime(2000, 1, 1, tzinfo=UTC), FAR, None)
-    return [(e.key, dict(e.values), e.target) for e in found]
+    found = one.values.look([Look(("card",), ("c1",), 0, microseconds(FAR))], None)[0]
+    targets = [None if target != target else target for target in found.targets]
+    return [(k, {"amount": a}, t) for k, a, t in zip(found.keys, found.numbers["amount"], targets, strict=True)]
 
 
 EXPECTED = [("a", {"amount": 1.5}, 1.0), ("b", {"amount": 2.0}, 0.0)]
@@ -87,3 +92,21 @@ def test_labels_of_their_own_come_as_of_their_arrival(workspace):
 def test_what_holds_no_rows_holds_none(workspace, value, content, rows):
     workspace.log.append("t", [NewEvent("k", value, content)])
     assert list(rows_of(workspace.log.read("t", {})[0])) == rows
+
+
+def test_a_log_that_is_away_is_not_asked_by_every_request(workspace, monkeypatch):
+    one, asked = follower(workspace), list[str]()
+
+    def away(topic: str) -> dict[int, int]:
+        asked.append(topic)
+        raise EventLogError("nobody answers", "look", transient=True)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(workspace.log, "ends", away)
+        for _ in range(5):
+            with pytest.raises(EventLogError, match="nobody answers"):
+                one.catch_up()
+        assert len(asked) == 1
+    workspace.log.append("cards", [NewEvent(str(r["id"]), json.dumps(r).encode()) for r in ROWS])
+    one._away_until = 0.0
+    assert one.catch_up() == {0: 4}

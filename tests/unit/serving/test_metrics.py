@@ -10,6 +10,8 @@ import pytest
 
 from modelway.clock import WallClock
 from modelway.errors import EngineError
+from modelway.flow import figures
+from modelway.flow.online import FRESHNESS
 from modelway.metrics.port import HELP, Metrics
 from modelway.serving import measured
 from modelway.serving.app import Server, make_app
@@ -150,6 +152,9 @@ def test_metrics_that_are_told_elsewhere_are_not_shown_here():
         def observe(self, name: str, value: float, **labels: str) -> None:
             self.seen[name] += 1
 
+        def level(self, name: str, value: float | None, **labels: str) -> None:
+            self.seen[name] += 1
+
         def ping(self) -> None: ...
 
     metrics = Elsewhere()
@@ -160,6 +165,9 @@ def test_metrics_that_are_told_elsewhere_are_not_shown_here():
 
 
 def test_every_metric_of_the_server_is_explained_and_documented():
-    assert set(HELP) == {measured.REQUESTS, measured.ROWS, measured.SECONDS, measured.DROPPED, measured.SWAPS}
+    measures = {measured.REQUESTS, measured.ROWS, measured.SECONDS, measured.DROPPED, measured.SWAPS}
+    ingestion = {figures.LAG_EVENTS, figures.LAG_SECONDS, figures.RATE, figures.REFUSED, figures.ROWS}
+    spool = {figures.SPOOL_EVENTS, figures.SPOOL_SECONDS, figures.SPOOL_BYTES, figures.SPOOL_LIMIT}
+    assert set(HELP) == measures | {FRESHNESS} | ingestion | spool
     page = (Path(__file__).parents[3] / "docs" / "how-to" / "on-call.md").read_text()
     assert [name for name in HELP if f"| `{name}` |" not in page] == []

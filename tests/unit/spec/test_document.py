@@ -111,3 +111,13 @@ def test_what_a_library_writes_reads_back_as_itself(tmp_path_factory, value):
     path = tmp_path_factory.mktemp("yaml") / "a.yaml"
     path.write_text(yaml.safe_dump(value, allow_unicode=False), encoding="utf-8")
     assert (read_document(path).value or {}) == value
+
+
+def test_a_refusal_in_words_is_given_the_line_of_its_place(written):
+    from modelway.errors import SpecError
+    from modelway.spec.document import with_line
+
+    path = written("model: m\nchecks:\n  - {expr: a > 1}\n  - {expr: b > 1}\n")
+    assert (
+        ":4: checks[1]: there is no column" in with_line(SpecError("checks[1]: there is no column 'b'"), path).problem
+    )

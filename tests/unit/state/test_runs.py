@@ -35,13 +35,15 @@ def test_open_runs_are_listed_oldest_first_until_they_are_finished(database):
     assert runs.start(database, "r1", None).attempts == 1
     assert runs.start(database, "r1", None).attempts == 2
     runs.finish(database, "r1", AT)
-    runs.finish(database, "r2", AT, error="no rows")
+    runs.finish(database, "r2", AT, error="no rows", kind="DataError")
     assert [r.id for r in runs.pending(database, "loans")] == ["r3"]
     assert [(r.id, r.state, r.error) for r in runs.recent(database, "loans", 2)] == [
         ("r3", "pending", ""),
         ("r2", "failed", "no rows"),
     ]
-    assert [e.action for e in ledger.history(database, "loans")] == ["run", "run", "run", "run_failed"]
+    told = ledger.history(database, "loans")
+    assert [e.action for e in told] == ["run", "run", "run", "run_failed"]
+    assert told[-1].reason == "DataError: the text is kept with the run"
 
 
 def test_a_finished_run_stays_finished(database):

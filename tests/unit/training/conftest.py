@@ -54,6 +54,9 @@ class MemoryStore(ArtifactStore):
     def has(self, digest: str) -> bool:
         return digest in self.kept
 
+    def remove(self, digest: str) -> None:
+        self.kept.pop(digest, None)
+
     def ping(self) -> None:
         return None
 

@@ -8,7 +8,7 @@ from modelway.errors import DataError, TooLittleDataError
 from modelway.records import Column, TableVersion, TrainingSet, dumps, loads
 from modelway.training.classes import ordered_classes, target_text
 from modelway.training.frames import codes, parquet_bytes, read_audit, read_training_set, to_pandas
-from modelway.training.prepare import prepare, trained_keys
+from modelway.training.prepare import learnable, prepare, trained_keys
 from tests.unit.training.conftest import COLUMNS, START, rows, spec_of
 
 
@@ -151,3 +151,20 @@ def test_codes_follow_the_order_of_the_classes():
 
 def test_parquet_bytes_are_equal_for_equal_frames():
     assert parquet_bytes(rows()) == parquet_bytes(pl.concat([rows()[:10], rows()[10:]], rechunk=False))
+
+
+@pytest.mark.parametrize("given", [{}, {"window": "60h"}, {"window": "60h", "gap": "5h"}, {"split": "random"}])
+def test_what_can_be_learned_from_is_known_before_its_columns_are_and_gives_the_same_set(store, given):
+    frame = rows().with_columns(_target=pl.when(pl.col("_key") != "k299").then("_target"))
+    spec = spec_of(**given)
+    whole = prepare(frame, spec, COLUMNS, (), START, store, too_young=2)
+    few, without = learnable(frame.select("_key", "_at", "_target"), spec, 2)
+    assert without == whole.too_young > 2
+    assert few.height == (60 if "window" in given else frame["_target"].drop_nulls().len())
+    beside = few.join(frame.drop("_at", "_target"), on="_key")
+    assert prepare(beside, spec, COLUMNS, (), START, store, too_young=without) == whole
+
+
+def test_where_nothing_can_be_learned_that_is_said_before_anything_is_computed():
+    with pytest.raises(TooLittleDataError, match="no row has a final label \\(302 rows"):
+        learnable(rows().with_columns(_target=pl.lit(None, pl.String)), spec_of(), 2)

@@ -1,0 +1,132 @@
+"""A model's contract: shown, compared, checked on a file, and carried to Great Expectations and back."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from modelway.contracts.contract import Contract, contract_of, from_plain
+from modelway.contracts.counterparts import Without, counterparts
+from modelway.contracts.differences import Difference, differences
+from modelway.contracts.lines import Line, lines_of
+from modelway.contracts.row import compile_row
+from modelway.contracts.suites import Imported, contract_of_suite, plain_of
+from modelway.errors import SpecError, UnreadableFileError, UsageError
+from modelway.records import Manifest, loads
+from modelway.registry import versions
+from modelway.spec.document import with_line
+from modelway.workspace import Workspace
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from modelway.contracts.checked import Checked
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written, and the rules that Great Expectations has no counterpart for."""
+
+    files: tuple[str, ...]
+    expectations: int
+    without: tuple[Without, ...]
+
+
+def contract_at(workspace: Workspace, name: str) -> Contract:
+    """Of MODEL as its spec is now, or of MODEL@VERSION as it was registered."""
+    model, _, number = name.partition("@")
+    workspace.demand_model(model)
+    if not number:
+        return _of_spec(workspace, model)
+    if not number.isdigit():
+        raise UsageError(
+            f"{name!r} is no version", f"write for example {model}@1, or {model} for its spec as it is now"
+        )
+    version = versions.get(workspace.database, model, int(number))
+    return from_plain(loads(Manifest, workspace.artifacts.get(version.digest)).contract)
+
+
+def shown(workspace: Workspace, name: str) -> list[Line]:
+    """A line for each rule."""
+    return lines_of(contract_at(workspace, name))
+
+
+def compared(workspace: Workspace, then: str, now: str) -> list[Difference]:
+    """What is tighter, looser or changed from `then` to `now`; [] when the contracts are alike."""
+    return differences(contract_at(workspace, then), contract_at(workspace, now))
+
+
+def export(workspace: Workspace, name: str, file: Path, docs: Path | None = None, data: Path | None = None) -> Exported:
+    """Write the contract as a suite of Great Expectations, and its Data Docs (with verdicts on `data`, if given)."""
+    from modelway.contracts.great_expectations import suite_json, write_docs
+
+    contract, suite = contract_at(workspace, name), name.replace("@", "_")
+    made = counterparts(contract)
+    _write(file, json.dumps(suite_json(contract, suite), indent=2, ensure_ascii=False) + "\n")
+    files = [str(file)]
+    if docs is not None:
+        frame = _rows(contract, data) if data is not None else None
+        files.append(str(write_docs(contract, suite, docs, workspace.clock.now(), frame)))
+    return Exported(tuple(files), len(made.expectations), made.without)
+
+
+def read_suite(file: Path) -> Imported:
+    """A suite's JSON as a contract; raises UnreadableFileError."""
+    try:
+        suite = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UnreadableFileError(f"{file} does not exist", "give the JSON file of a suite") from error
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UnreadableFileError(f"{file} is no JSON: {error}", "give the JSON file of a suite") from error
+    return contract_of_suite(suite if isinstance(suite, dict) else {})
+
+
+def section(contract: Contract) -> str:
+    """`contract` and `checks` as text for modelway.yaml."""
+    from modelway.scaffold.yaml_text import flow, scalar
+
+    plain: dict[str, Any] = _whole(plain_of(contract))
+    lines = ["contract:", *(f"  {scalar(name)}: {flow(rule)}" for name, rule in plain["contract"].items())]
+    checks = plain.get("checks", [])
+    return "\n".join([*lines, *(["checks:"] if checks else []), *(f"  - {flow(check)}" for check in checks)]) + "\n"
+
+
+def check_file(workspace: Workspace, name: str, data: Path) -> "Checked":
+    """Every breach in a data file, other tables of the lake asked too; nothing is written."""
+    from modelway.contracts.table import check_table
+    from modelway.flow.sources import values_in
+
+    contract = contract_at(workspace, name)
+    key = workspace.spec(name.partition("@")[0]).data.key
+    return check_table(_rows(contract, data), contract, key, values_in(workspace.lake))
+
+
+def _rows(contract: Contract, data: Path) -> "pl.DataFrame":
+    from modelway.files.read import read_table
+
+    return read_table(data, text=[name for name, rule in contract.rules.items() if rule.type == "string"])
+
+
+def _of_spec(workspace: Workspace, model: str) -> Contract:
+    contract = contract_of(workspace.spec(model))
+    try:
+        compile_row(contract)
+    except SpecError as error:
+        raise with_line(error, workspace.places.spec(model)) from error
+    return contract
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {file}: {error.strerror}", "name a file that you can write") from error
+
+
+def _whole(value: Any) -> Any:
+    """Whole numbers without a fraction, as people write them."""
+    if isinstance(value, dict):
+        return {key: _whole(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_whole(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 else value

@@ -1,0 +1,314 @@
+"""An ingesting process: holds a share of all models' partitions, and commits what comes, topic by topic, often.
+
+What is in memory is at most one batch a topic and what the client has fetched: while a commit waits, nothing more is taken.
+Whatever it holds when it is killed, fenced or stuck was not committed, and is read again by whoever holds the partition then.
+"""
+
+import fcntl
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import count
+
+from modelway.errors import EngineError, EventLogError, ModelwayError, unforeseen
+from modelway.events.log import ARROW, Event, Share, places, size_of
+from modelway.flow import progress
+from modelway.flow.broken import tell_of_breaches
+from modelway.flow.feeding import added, roads
+from modelway.ingest.batch import ROOM, Batch, bring_in, upto
+from modelway.ingest.decode import Decoded, together
+from modelway.ingest.source import APP, Source
+from modelway.monitoring import alerts
+from modelway.records import Ingested
+from modelway.workspace import Workspace
+
+GROUP = "modelway-ingestion"
+_log = logging.getLogger("modelway.ingestion")
+_AGAIN_SECONDS = 2.0
+"""How long a topic in trouble is left alone before it is tried again."""
+_LOOK_SECONDS = 5.0
+"""How often the specs are looked at: a new model, another contract."""
+_BOOK_SECONDS = 1.0
+_INGESTION = "ingestion"
+PIECE = 2_000
+"""Events that are decoded together."""
+_ARROW_WEIGHT = 4
+_CROWDED = 2 * ROOM
+"""Bytes of values that may wait in all lanes together."""
+
+
+@dataclass
+class Lane:
+    """One topic on its way: what waits for a commit, decoded piece by piece, and where each partition stands."""
+
+    source: Source
+    model: str
+    events: list[Event] = field(default_factory=list)
+    """Not decoded yet."""
+    pieces: list[Decoded] = field(default_factory=list)
+    since: dict[int, int | None] = field(default_factory=dict)
+    upto: dict[int, int] = field(default_factory=dict)
+    """Behind what waits."""
+    count: int = 0
+    first_at: float = 0.0
+    begun_at: float = 0.0
+    """When the last commit was begun: what came while it went on has waited since."""
+    bytes: int = 0
+    stuck_until: float = 0.0
+    trouble: str = ""
+    alerted: bool = False
+    unbooked: Ingested | None = None
+    booked_at: float = 0.0
+
+    @property
+    def waits(self) -> bool:
+        return self.count > 0
+
+    def add(self, events: Sequence[Event]) -> None:
+        """Soon decoded: bytes that were just read are still in the processor's cache, and columns need less memory."""
+        if not self.waits:
+            self.first_at = time.monotonic()
+        self.events += events
+        self.count += len(events)
+        self.upto |= upto(events)
+        self.bytes += size_of(events) + (_ARROW_WEIGHT - 1) * size_of([e for e in events if e.content == ARROW])
+        if len(self.events) >= PIECE:
+            self._decode()
+
+    def batch(self) -> Batch:
+        """All that waits."""
+        if self.events:
+            self._decode()
+        self.pieces = [together(self.pieces)]
+        return Batch(self.pieces[0], {p: self.since.get(p) for p in self.upto}, dict(self.upto))
+
+    def clear(self) -> None:
+        self.events, self.pieces, self.upto, self.bytes, self.count = [], [], {}, 0, 0
+
+    def due(self, rows: int, every: float, drained: bool) -> bool:
+        """Whether it is time; with nothing more to take there is no point in waiting longer than `every` from commit to commit."""
+        since = self.begun_at if drained else self.first_at
+        return self.count >= rows or self.bytes >= ROOM or time.monotonic() - since >= every
+
+    def _decode(self) -> None:
+        self.pieces.append(self.source.decode(self.events))
+        self.events = []
+
+
+def run_ingestion(workspace: Workspace, stopping: threading.Event) -> None:
+    """Until told to stop; joins again when a model's spec has changed."""
+    with _member(workspace) as member:
+        _run(workspace, member, stopping)
+
+
+@contextmanager
+def _member(workspace: Workspace) -> Iterator[str]:
+    """The first name of this machine that no living process has: whoever comes after a dead one takes its place at once."""
+    for number in count():
+        with (workspace.places.inner / f"ingester-{number}.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            yield f"{os.uname().nodename}-{number}"
+            return
+
+
+def _run(workspace: Workspace, member: str, stopping: threading.Event) -> None:
+    while not stopping.is_set():
+        signs = _signs(workspace)
+        lanes = _lanes(workspace)
+        if not lanes:
+            stopping.wait(_LOOK_SECONDS)
+            continue
+        try:
+            _follow(workspace, member, lanes, signs, stopping)
+        except EngineError as error:
+            _log.error("%s", error.problem)
+            for lane in lanes.values():
+                _book_trouble(workspace, lane, error)
+            stopping.wait(_AGAIN_SECONDS)
+
+
+def _follow(
+    workspace: Workspace, member: str, lanes: Mapping[str, Lane], signs: object, stopping: threading.Event
+) -> None:
+    asked, every = workspace.stack.ingestion, workspace.stack.ingestion.every.total_seconds()
+
+    def start(topic: str, partition: int) -> int | None:
+        lane = lanes[topic]
+        lane.since[partition] = workspace.lake.positions(topic, APP).get(partition)
+        return lane.since[partition]
+
+    share = workspace.log.join(list(lanes), GROUP, start, member)
+    looked = time.monotonic()
+    try:
+        while not stopping.is_set():
+            drained = _take(workspace, share, lanes, asked.rows, min(0.05, every / 2))
+            crowded = sum(lane.bytes for lane in lanes.values()) >= _CROWDED
+            for lane in lanes.values():
+                if lane.waits and (crowded or lane.due(asked.rows, every, drained)):
+                    _commit(workspace, share, lane)
+                elif lane.trouble and time.monotonic() >= lane.stuck_until:
+                    _retry(workspace, share, lane)
+                _book(workspace, lane)
+            if time.monotonic() - looked > _LOOK_SECONDS:
+                looked = time.monotonic()
+                if _signs(workspace) != signs:
+                    return
+    finally:
+        for lane in lanes.values():
+            if lane.waits and not lane.trouble:
+                _commit(workspace, share, lane)
+            _book(workspace, lane, now=True)
+        share.close()
+
+
+def _take(workspace: Workspace, share: Share, lanes: Mapping[str, Lane], rows: int, wait: float) -> bool:
+    """Into the lanes what has come; whether that was all."""
+    events: list[Event] = []
+    limit = min(rows, PIECE)
+    try:
+        events = share.take(limit, wait)
+    except EventLogError as error:
+        if error.topic not in lanes:
+            raise
+        _stick(workspace, lanes[error.topic], error)
+    lost = {topic for topic, _ in share.lost()}
+    for topic in lost:  # what waits of it is another's now
+        with _sticking(workspace, lanes[topic]):
+            _reread(workspace, share, lanes[topic])
+    topics = {topic for topic, _ in places(events)}
+    for topic in topics - lost:
+        lane = lanes[topic]
+        if not lane.trouble:
+            with _sticking(workspace, lane):
+                lane.add(events if len(topics) == 1 else [event for event in events if event.topic == topic])
+    return len(events) < limit
+
+
+def _commit(workspace: Workspace, share: Share, lane: Lane) -> None:
+    """What waits, or trouble; of a fenced batch nothing is kept, and its partitions are read from where they stand."""
+    source, lane.begun_at = lane.source, time.monotonic()
+    known = workspace.known(source.topic, source.doubles_within)
+    with _sticking(workspace, lane):
+        batch = lane.batch()
+        done = bring_in(workspace.log, workspace.lake, source, batch, known)
+        lane.clear()
+        if done is None:
+            _log.warning("%s: another process has committed these events: the batch is dropped", source.topic)
+            _reread(workspace, share, lane)
+            return
+        lane.since |= batch.upto
+        lane.unbooked = _together(lane.unbooked, done)
+        if lane.alerted:
+            _over(workspace, lane)
+
+
+@contextmanager
+def _sticking(workspace: Workspace, lane: Lane) -> Iterator[None]:
+    """Trouble leaves this topic alone for a while; the others go on."""
+    try:
+        yield
+    except ModelwayError as error:
+        _stick(workspace, lane, error)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other topics go on
+        _log.exception("%s", lane.source.topic)
+        _stick(workspace, lane, unforeseen(error))
+
+
+def _stick(workspace: Workspace, lane: Lane, error: ModelwayError) -> None:
+    """Leave the topic alone for a while; it is read again from where its table stands."""
+    lane.clear()
+    lane.stuck_until = time.monotonic() + _AGAIN_SECONDS
+    if error.problem != lane.trouble:
+        _log.error("%s: %s", lane.source.topic, error.problem)
+        _book_trouble(workspace, lane, error)
+    lane.trouble = error.problem
+
+
+def _retry(workspace: Workspace, share: Share, lane: Lane) -> None:
+    """Read on from where the table stands now, which a person may have moved."""
+    lane.stuck_until = time.monotonic() + _AGAIN_SECONDS
+    try:
+        behind = _reread(workspace, share, lane)
+    except EngineError:
+        return
+    if not behind:
+        _over(workspace, lane)
+    else:
+        lane.trouble = ""  # the next commit tells
+
+
+def _reread(workspace: Workspace, share: Share, lane: Lane) -> bool:
+    """Drop what waits and seek to the table's positions; whether anything lies behind them."""
+    topic, log = lane.source.topic, workspace.log
+    lane.clear()
+    here = workspace.lake.positions(topic, APP)
+    starts, ends = log.starts(topic), log.ends(topic)
+    mine = [partition for name, partition in share.held() if name == topic]
+    lane.since = {partition: here.get(partition) for partition in mine}
+    for partition in mine:
+        share.seek(topic, partition, here.get(partition, starts.get(partition, 0)))
+    return any(here.get(p, starts.get(p, 0)) < ends.get(p, 0) for p in mine)
+
+
+def _book_trouble(workspace: Workspace, lane: Lane, error: ModelwayError) -> None:
+    now, cause = workspace.clock.now(), f"{_INGESTION}: {lane.source.topic}"
+    lane.alerted = True
+    try:
+        alerts.book(workspace.database, lane.model, {cause: ("page", str(error))}, now, scope=set())
+    except EngineError as second:
+        _log.error("%s: no alert could be booked: %s", lane.model, second.problem)
+
+
+def _over(workspace: Workspace, lane: Lane) -> None:
+    """The topic is read again: its alert is closed."""
+    lane.trouble, lane.alerted = "", False
+    cause = f"{_INGESTION}: {lane.source.topic}"
+    standing = {a.cause: (a.severity, a.text) for a in alerts.open_alerts(workspace.database, lane.model)}
+    others = {c: told for c, told in standing.items() if c.startswith(_INGESTION) and c != cause}
+    alerts.book(workspace.database, lane.model, others, workspace.clock.now(), scope={_INGESTION})
+
+
+def _book(workspace: Workspace, lane: Lane, *, now: bool = False) -> None:
+    if lane.unbooked is None or not (now or time.monotonic() - lane.booked_at > _BOOK_SECONDS):
+        return
+    upto = {partition: offset for partition, offset in lane.since.items() if offset is not None}
+    try:
+        progress.book(workspace.database, lane.unbooked, upto, workspace.clock.now())
+        spec = workspace.spec(lane.model)
+        if lane.source.topic == spec.topic:
+            tell_of_breaches(workspace, spec, lane.unbooked)
+    except ModelwayError as error:
+        _log.warning("figures of %s are booked later: %s", lane.source.topic, error.problem)
+        return
+    lane.unbooked, lane.booked_at = None, time.monotonic()
+
+
+def _together(one: Ingested | None, other: Ingested) -> Ingested:
+    if one is None:
+        return other
+    counts = ("read", "accepted", "doubles", "corrections", "quarantined", "events", "tombstones")
+    summed = {name: getattr(one, name) + getattr(other, name) for name in counts}
+    return replace(other, **summed, breaches=added((one.breaches, other.breaches)))
+
+
+def _lanes(workspace: Workspace) -> dict[str, Lane]:
+    """By topic; a model whose spec is broken is left out, and its control loop says so."""
+    found: dict[str, Lane] = {}
+    for model in workspace.models():
+        try:
+            for source in roads(workspace, workspace.spec(model)):
+                found.setdefault(source.topic, Lane(source, model))
+        except ModelwayError as error:
+            _log.error("%s: %s", model, error.problem)
+    return found
+
+
+def _signs(workspace: Workspace) -> object:
+    return [(model, workspace.places.spec(model).stat().st_mtime_ns) for model in workspace.models()]

@@ -1,0 +1,57 @@
+"""New rows brought to the types of a table, or refused with every column that does not fit."""
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from modelway.errors import LakeError
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+
+def schema_of(handle: "DeltaTable") -> pl.Schema:
+    """The columns of this version, as Polars reads them."""
+    import pyarrow as pa
+
+    return pl.from_arrow(pa.schema(handle.schema().to_arrow()).empty_table()).schema  # type: ignore[union-attr]
+
+
+def writable(rows: pl.DataFrame) -> pl.DataFrame:
+    """Delta has no column without a type, none of unsigned integers and none of categories."""
+    changed = {
+        name: pl.String if dtype == pl.Null or isinstance(dtype, pl.Categorical | pl.Enum) else pl.Int64
+        for name, dtype in rows.schema.items()
+        if dtype == pl.Null or dtype.is_unsigned_integer() or isinstance(dtype, pl.Categorical | pl.Enum)
+    }
+    return rows.cast(changed) if changed else rows  # type: ignore[arg-type]
+
+
+def fitted(rows: pl.DataFrame, stored: pl.Schema, table: str) -> pl.DataFrame:
+    """Rows of the table's own types: nulls take any, whole numbers are numbers; else LakeError with every column's two types."""
+    casts: dict[str, pl.DataType] = {}
+    clashes: list[str] = []
+    for name, dtype in rows.schema.items():
+        want = stored.get(name)
+        if want is None or want == dtype:
+            continue
+        if _holds(want, rows[name]):
+            casts[name] = want
+        else:
+            clashes.append(f"{name} is {want} there and {dtype} in the new rows")
+    if clashes:
+        first = clashes[0].partition(" is ")[0]
+        raise LakeError(
+            f"table {table}: column {'; column '.join(clashes)}",
+            f"send {first} as {stored[first]}, or name it with one type in the contract",
+        )
+    return rows.cast(casts) if casts else rows  # type: ignore[arg-type]
+
+
+def _holds(want: pl.DataType, values: pl.Series) -> bool:
+    """Whether a column of that type holds these values as they are: nulls, and numbers that come back unchanged."""
+    if values.null_count() == len(values):
+        return True
+    if not (want.is_numeric() and values.dtype.is_numeric()) or (want.is_integer() and not values.dtype.is_integer()):
+        return False
+    return values.equals(values.cast(want, strict=False).cast(values.dtype, strict=False))

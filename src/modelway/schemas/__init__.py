@@ -1,0 +1,1 @@
+"""Schemas of values, by the number that stands in front of each value: read `port.py`."""

@@ -1,0 +1,63 @@
+"""What rounding may do to a linear model, and what it may not."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeRegressor
+
+from modelway.errors import ParityError
+from modelway.export.build import export_estimator
+from modelway.export.compare import distance
+from modelway.export.parity import check_parity
+from modelway.export.rounding import slack
+from modelway.records import Column
+
+COLUMNS = tuple(Column(name, "number") for name in "abcd")
+
+
+def table(rows: int = 60) -> pd.DataFrame:
+    return pd.DataFrame(np.random.default_rng(0).normal(size=(rows, 4)), columns=list("abcd"))
+
+
+def cancelling(shift: float = 0.0) -> LinearRegression:
+    """Two pairs of weights of 1e8 that cancel on rows where a = b and c = d."""
+    model = LinearRegression().fit(table(), np.arange(60.0))
+    model.coef_ = np.array([1e8, -1e8, 1e8 + 1 / 3, -1e8]) + shift
+    return model
+
+
+def alike() -> pd.DataFrame:
+    rows = table()
+    return rows.assign(b=rows["a"], d=rows["c"])
+
+
+def test_two_orders_of_terms_that_cancel_lie_within_the_slack_and_beyond_the_tolerance():
+    model, rows = cancelling(), alike()
+    one = model.predict(rows)[:, None]
+    terms = rows.to_numpy()[:, ::-1] * model.coef_[::-1]
+    other = np.array([sum(row, 0.0) + model.intercept_ for row in terms])[:, None]
+    loose = slack(model, rows, one)
+    assert distance(one, other).max() > 1e-9
+    assert distance(one, other, loose).max() == 0.0
+    assert loose.max() < 1e-5
+
+
+def test_terms_that_cancel_pass_the_gate_and_another_weight_does_not():
+    model = cancelling()
+    made = export_estimator(model, COLUMNS, "regression")
+    check_parity(made.onnx, model, COLUMNS, "regression", alike(), exactness="double", seed=0, hints=made.hints)
+    wrong = cancelling(1e-5)
+    with pytest.raises(ParityError, match="differs"):
+        check_parity(made.onnx, wrong, COLUMNS, "regression", alike(), exactness="double", seed=0, hints=made.hints)
+
+
+def test_the_slack_of_usual_models_is_far_below_the_tolerance():
+    rows, y = table(), np.arange(60.0)
+    for model, target in ((LinearRegression(), y), (LogisticRegression(), y > 30), (PoissonRegressor(), y)):
+        fitted = make_pipeline(StandardScaler(), model).fit(rows, target)
+        scores = np.ones((60, 1))
+        assert 0 < slack(fitted, rows, scores).max() < 1e-11, model
+    assert not slack(DecisionTreeRegressor().fit(rows, y), rows, y[:, None]).any()

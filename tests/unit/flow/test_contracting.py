@@ -1,0 +1,134 @@
+"""`modelway contract`: of a spec and of a registered version, to Great Expectations and back, and on a file."""
+
+import json
+
+import polars as pl
+import pytest
+import yaml
+
+from modelway.contracts.contract import contract_of, to_plain
+from modelway.errors import NotFoundError, SpecError, UnreadableFileError, UsageError
+from modelway.flow import contracting
+from modelway.records import Manifest, OperatingPoint, Validation, dumps
+from modelway.registry import versions
+from modelway.spec.model import Spec
+from modelway.workspace import create_workspace
+from tests.support.projects import modelway, ok
+
+SPEC = """\
+model: loans
+task: binary
+data: {source: rows, key: id, target: bad}
+contract:
+  id: {type: string, unique: true}
+  amount: {type: float, min: 0, nulls: 0, on_breach: {min: warn}}
+  limit: {type: float}
+  bad: {type: int, in: [0, 1]}
+checks:
+  - {expr: amount <= limit, severity: ticket}
+  - {change: {of: limit, by: id, min: 0}}
+"""
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    made = create_workspace(tmp_path / "bank", "")
+    project = made.places.project("loans")
+    project.mkdir()
+    (project / "modelway.yaml").write_text(SPEC)
+    yield made
+    made.close()
+
+
+def registered(workspace, spec: Spec) -> None:
+    manifest = Manifest(
+        "loans", "binary", "", (), (), "double", to_plain(contract_of(spec)), {}, OperatingPoint(), "id", "", (), ""
+    )
+    digest = workspace.artifacts.put(dumps(manifest))
+    versions.register(
+        workspace.database, "loans", "r1", digest, Validation((), (), OperatingPoint()), workspace.clock.now()
+    )
+
+
+def test_a_version_is_compared_with_the_spec_as_it_is_now(workspace):
+    registered(workspace, workspace.spec("loans"))
+    assert contracting.compared(workspace, "loans@1", "loans") == []
+    path = workspace.places.spec("loans")
+    path.write_text(
+        SPEC.replace("min: 0, nulls: 0", "min: 5, nulls: 10%").replace(
+            "  limit: {type: float}\n", "  limit: {type: int}\n"
+        )
+    )
+    found = [(d.column, d.rule, d.how, d.then, d.now) for d in contracting.compared(workspace, "loans@1", "loans")]
+    assert found == [
+        ("amount", "nulls", "looser", "0", "0.1"),
+        ("amount", "min", "tighter", "0", "5"),
+        ("limit", "type", "tighter", "float", "int"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "error"), [("loans@x", UsageError), ("loans@7", NotFoundError), ("laons", NotFoundError)]
+)
+def test_a_contract_that_is_not_there_is_said(workspace, name, error):
+    with pytest.raises(error):
+        contracting.contract_at(workspace, name)
+
+
+def test_a_mistake_in_an_expression_names_file_and_line(workspace):
+    path = workspace.places.spec("loans")
+    path.write_text(SPEC.replace("amount <= limit", "amuont <= limit"))
+    with pytest.raises(
+        SpecError, match=r"modelway.yaml:10: checks\[0\]: there is no column 'amuont', did you mean 'amount'"
+    ):
+        contracting.shown(workspace, "loans")
+
+
+def test_the_command_shows_checks_exports_and_imports(workspace, tmp_path):
+    root = workspace.places.root
+    registered(workspace, workspace.spec("loans"))
+    rules = json.loads(ok("contract", "show", "loans", "--json", cwd=root))
+    assert {
+        "column": "amount",
+        "rule": "min",
+        "wanted": "0",
+        "asked_of": "value",
+        "on_breach": "warn",
+        "severity": None,
+    } in rules
+    assert "have the same contract" in ok("contract", "diff", "loans@1", cwd=root)
+    said = ok("contract", "export", "loans", "--great-expectations", "suite.json", "--docs", "pages", cwd=root)
+    assert "change" in said
+    assert "no expectation compares a row with the one before it" in said
+    assert (root / "pages" / "index.html").is_file()
+    read = modelway("contract", "import", "--great-expectations", "suite.json", cwd=root)
+    assert read.code == 0
+    section = yaml.safe_load(read.out)
+    assert section["contract"]["amount"] == {"type": "float", "min": 0, "nulls": 0, "on_breach": {"min": "warn"}}
+    assert section["checks"] == [{"expr": "amount <= limit", "severity": "ticket"}]
+
+
+def test_the_command_names_every_breach_of_a_file(workspace, tmp_path):
+    root = workspace.places.root
+    frame = pl.DataFrame({"id": ["a", "b", "a"], "amount": [5, -1, 7], "limit": [9, 9, 6], "bad": [0, 1, 2]})
+    frame.write_csv(root / "june.csv")
+    said = modelway("contract", "check", "loans", "--data", "june.csv", "--json", cwd=root)
+    assert said.code == 1
+    found = json.loads(said.out)
+    assert (found["rows"], found["accepted"]) == (3, 2)
+    told = [(b["row"], b["key"], b["rule"], b["action"]) for b in found["breaches"]]
+    assert told == [
+        (1, "b", "min", "warn"), (2, "a", "unique", "quarantine"), (2, "a", "in", "quarantine"),
+        (2, "a", "amount <= limit", "quarantine"), (2, "a", "change", "quarantine"),
+    ]  # fmt: skip
+    shown = modelway("contract", "check", "loans", "--data", "june.csv", cwd=root)
+    assert "2 of 3 rows would be accepted" in shown.out
+    assert shown.code == 1
+
+
+def test_what_is_no_suite_is_said_with_the_fix(tmp_path):
+    (tmp_path / "x.json").write_text("{")
+    with pytest.raises(UnreadableFileError, match="no JSON"):
+        contracting.read_suite(tmp_path / "x.json")
+    with pytest.raises(UnreadableFileError, match="does not exist"):
+        contracting.read_suite(tmp_path / "y.json")
