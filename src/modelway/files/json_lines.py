@@ -18,6 +18,8 @@ from modelway.files.raw import as_utf8
 from modelway.files.settled import settled
 
 _LONG = re.compile(rb"\d{19}")
+_NUMBER = r"^-?\d+(\.\d+)?([eE][+-]?\d+)?$"
+_DOUBLE = rb"\s*:\s*-?\d+[.eE]"
 _NAMES = {int: "int", float: "float", bool: "bool"}
 _KINDS: dict[Any, frozenset[str]] = {
     pl.Null: frozenset(),
@@ -46,6 +48,11 @@ class Types:
     def names(self) -> dict[str, str]:
         """What each key is called as a column."""
         return dict(zip(self.kinds, repaired(list(self.kinds)), strict=True))
+
+    def hold(self, name: str, kinds: frozenset[str]) -> bool:
+        """Whether such values change nothing."""
+        known = self.kinds.get(name)
+        return known is not None and _dtype(known | kinds) == _dtype(known)
 
     def more(self, other: "Types") -> "Types":
         kinds = dict(self.kinds)
@@ -77,7 +84,7 @@ def objects_as(path: Path, data: bytes, types: Types) -> pl.DataFrame:
     """Objects of a file whose types are known. Raises ChangedError when they are of others."""
     if types.loose:
         columns = _columns(path, data)
-        if any(not _kinds(values) <= types.kinds.get(name, frozenset()) for name, values in columns.items()):
+        if not all(types.hold(name, _kinds(values)) for name, values in columns.items()):
             raise ChangedError("an object with other keys or values")
         return _frame(columns, types)
     frame = _with_polars(data, types.schema)
@@ -107,12 +114,20 @@ def _with_polars(data: bytes, schema: dict[str, pl.DataType] | None = None) -> p
     plain = all(dtype in _KINDS for dtype in frame.dtypes)
     if not plain or frame.height != data.rstrip().count(b"\n") + 1 or _has_long_numbers(frame):
         return None
-    return frame
+    return None if _has_doubles_in_text(frame, data) else frame
 
 
 def _has_long_numbers(frame: pl.DataFrame) -> bool:
     """Whether digits may have been lost: whole numbers beyond 64 bits are read as doubles."""
     return any((frame[name].abs() >= 2**63).any() for name, dtype in frame.schema.items() if dtype == pl.Float64)
+
+
+def _has_doubles_in_text(frame: pl.DataFrame, data: bytes) -> bool:
+    """Polars writes 1.0 and 1e3 as 1 and 1000 where other values of the column are text."""
+    texts = (name for name, dtype in frame.schema.items() if dtype == pl.String)
+    suspect = [name for name in texts if frame[name].str.contains(_NUMBER).any()]
+    written = {json.dumps(name, ensure_ascii=escaped) for name in suspect for escaped in (True, False)}
+    return any(re.search(re.escape(name.encode()) + _DOUBLE, data) for name in written)
 
 
 def _columns(path: Path, data: bytes) -> dict[str, list[Any]]:
@@ -185,8 +200,8 @@ def _dtype(kinds: frozenset[str]) -> pl.DataType:
 
 
 def _mixed(kinds: frozenset[str]) -> bool:
-    """What polars refuses."""
-    return "bool" in kinds and "text" not in kinds and len(kinds) > 1
+    """What polars refuses, or writes in another way."""
+    return {"text", "float"} <= kinds or ("bool" in kinds and "text" not in kinds and len(kinds) > 1)
 
 
 def _frame(columns: dict[str, list[Any]], types: Types) -> pl.DataFrame:

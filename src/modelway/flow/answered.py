@@ -191,5 +191,5 @@ def _events(workspace: Workspace, spec: Spec, plan: Plan, rows: pl.DataFrame, no
     return frames.known(workspace, spec, sources).events.filter(reached)
 
 
-def _tables(workspace: Workspace, spec: Spec, now: datetime) -> dict[str, pl.DataFrame]:
+def _tables(workspace: Workspace, spec: Spec, now: datetime) -> dict[str, pl.LazyFrame]:
     return frames.joined_as_of(workspace, spec, Sources(now, frames.tables_of(workspace, spec), ""))

@@ -27,7 +27,7 @@ class Known:
     decisions: pl.DataFrame
     events: pl.DataFrame
     too_young: int
-    tables: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+    tables: Mapping[str, pl.LazyFrame] = field(default_factory=dict)
 
 
 def tables_of(workspace: Workspace, spec: Spec) -> tuple[TableVersion, ...]:
@@ -54,11 +54,11 @@ def known(workspace: Workspace, spec: Spec, sources: Sources) -> Known:
     return Known(matured, events, decisions.height - matured.height, tables)
 
 
-def joined_as_of(workspace: Workspace, spec: Spec, sources: Sources) -> dict[str, pl.DataFrame]:
-    """The statements of the joined tables that had arrived by then, by table."""
+def joined_as_of(workspace: Workspace, spec: Spec, sources: Sources) -> dict[str, pl.LazyFrame]:
+    """The statements of the joined tables that had arrived by then, by table: read where they are joined."""
     found = {name: table for name in joined_tables(spec) if (table := _named(sources, name)) is not None}
     arrived = pl.col("_arrived") <= sources.as_of
-    return {name: workspace.lake.read(table).filter(arrived) for name, table in found.items()}
+    return {name: workspace.lake.scan(table).filter(arrived) for name, table in found.items()}
 
 
 def with_features(workspace: Workspace, spec: Spec, plan: Plan, found: Known) -> pl.DataFrame:

@@ -82,7 +82,7 @@ def parity(workspace: Workspace, spec: Spec, manifest: Manifest, version: int, n
         workspace,
         plan,
         frames.past_rows(workspace, spec, sources),
-        frames.joined_as_of(workspace, spec, sources),
+        {name: rows.collect() for name, rows in frames.joined_as_of(workspace, spec, sources).items()},
         workspace.lake.positions(spec.topic, APP),
     )
     asked = asked.filter(pl.Series([seen.reaches(upto) for upto in asked["upto"].to_list()], dtype=pl.Boolean))
