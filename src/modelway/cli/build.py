@@ -62,6 +62,9 @@ def ingest(model: Model, where: Where = HERE, json: Json = False) -> None:
         heads,
         [(p.topic, p.table, p.read, p.accepted, p.doubles, p.corrections, p.quarantined) for p in passes],
     )
+    warned = [(p.topic, rule, count) for p in passes for rule, count in p.warnings.items()]
+    if warned:
+        table("broken by rows that entered (their rules only warn)", ("topic", "rule", "values or batches"), warned)
 
 
 def step(

@@ -7,6 +7,8 @@ from modelway.cli.output import cell, say, table
 from modelway.flow.runs import STEPS
 from modelway.records import Candidate, Fit, TrainingSet, Version, loads
 
+_MOST = 5
+
 
 def show_run(report: Mapping[str, Any], version: Version) -> None:
     """Metrics with intervals, gates with verdicts, where the time went, where to look, and the next command."""
@@ -22,6 +24,8 @@ def show_run(report: Mapping[str, Any], version: Version) -> None:
     say(f"{made.train_rows:,} rows to learn from, {made.holdout_rows:,} held out, of {tables}")
     if report["quarantined"]:
         say(f"{report['quarantined']:,} rows broke the contract: modelway quarantine list {version.model}")
+    if report["breaches"]:
+        say(f"values that broke the contract so far, by rule: {by_rule(report['breaches'])}")
     proof = candidate.graph.parity
     say(
         f"the graph equals the Python model on {proof.rows:,} rows to {proof.worst:.1e} (allowed {proof.tolerance:.0e}, "
@@ -67,7 +71,7 @@ def show_status(found: Mapping[str, Any]) -> None:
         )
     table("models", ("model", "champion", "release", "last run", "versions", "open alerts", "frozen"), rows)
     if found["topics"]:
-        heads = ("topic", "behind", "for", "events/s", "refused", "last")
+        heads = ("topic", "behind", "for", "events/s", "refused", "breaches", "last")
         table("ingestion", heads, [_topic(name, told) for name, told in found["topics"].items()])
     if found["spool"] and found["spool"]["waiting"]:
         waiting = found["spool"]["waiting"].items()
@@ -97,4 +101,12 @@ def _topic(name: str, told: Mapping[str, Any]) -> tuple[Any, ...]:
     away = told["lag_rows"] is None
     behind = "the log does not answer" if away else f"{told['lag_rows']:,} events"
     since = None if away or not told["lag_rows"] else f"{told['lag_seconds']:.1f} s"
-    return name, behind, since, round(told["per_second"], 1), f"{told['quarantine_share']:.2%}", told["last"]
+    refused, breaches = f"{told['quarantine_share']:.2%}", sum(told["breaches"].values())
+    return name, behind, since, round(told["per_second"], 1), refused, breaches, told["last"]
+
+
+def by_rule(breaches: Mapping[str, int]) -> str:
+    """The rules that were broken most."""
+    most = sorted(breaches.items(), key=lambda one: (-one[1], one[0]))
+    told = "; ".join(f"{rule} {count:,}" for rule, count in most[:_MOST])
+    return told if len(most) <= _MOST else f"{told}; and {len(most) - _MOST} rules more"

@@ -1,6 +1,6 @@
 """Data on their way into the lake: the log to tables; labels sent, refused rows replayed."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from modelway.errors import NotFoundError
 from modelway.flow import progress
 from modelway.flow.broken import tell_of_breaches
+from modelway.flow.progress import added
 from modelway.flow.sending import Tell, silent
 from modelway.flow.sources import joined_of, labels_of, labels_topic, predictions_of, source_of
 from modelway.flow.withheld import without_erased
@@ -109,12 +110,3 @@ def _summed(passes: list[Ingested]) -> Ingested:
         tombstones=sum(p.tombstones for p in passes),
         topic=first.topic,
     )
-
-
-def added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """Counts by rule, summed."""
-    found: dict[str, int] = {}
-    for one in counts:
-        for rule, count in one.items():
-            found[rule] = found.get(rule, 0) + count
-    return found

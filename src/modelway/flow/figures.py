@@ -19,6 +19,7 @@ EVERY_SECONDS = 5.0
 LAG_EVENTS, LAG_SECONDS = "modelway_ingestion_lag_events", "modelway_ingestion_lag_seconds"
 RATE, REFUSED = "modelway_ingestion_events_per_second", "modelway_ingestion_quarantine_share"
 ROWS = "modelway_ingested_rows_total"
+BREACHES = "modelway_contract_breaches_total"
 SPOOL_EVENTS, SPOOL_SECONDS = "modelway_spool_events", "modelway_spool_seconds"
 SPOOL_BYTES, SPOOL_LIMIT = "modelway_spool_bytes", "modelway_spool_limit_bytes"
 _log = logging.getLogger("modelway.serving")
@@ -51,7 +52,7 @@ class Figures:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._counted: dict[tuple[str, str], int] = {}
+        self._counted: dict[tuple[str, ...], int] = {}
         self._spooled: set[str] = set()
 
     def look(self) -> None:
@@ -70,9 +71,15 @@ class Figures:
             ("double", told.doubles),
             ("quarantined", told.quarantined),
         ):
-            before = self._counted.get((topic, outcome), 0)
-            metrics.count(ROWS, max(0, count - before), topic=topic, outcome=outcome)
-            self._counted[topic, outcome] = count
+            metrics.count(ROWS, self._new((topic, outcome), count), topic=topic, outcome=outcome)
+        for rule, count in told.breaches.items():
+            metrics.count(BREACHES, self._new((topic, "breach", rule), count), topic=topic, rule=rule)
+
+    def _new(self, what: tuple[str, ...], count: int) -> int:
+        """What came since the last look."""
+        before = self._counted.get(what, 0)
+        self._counted[what] = count
+        return max(0, count - before)
 
     def _lags(self, metrics: Metrics, booked: Mapping[str, Progress]) -> None:
         log, now = self._workspace.request_log, self._workspace.clock.now()

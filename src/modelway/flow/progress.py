@@ -1,7 +1,7 @@
 """How far ingestion is: what it did with each topic, how fast, and how far behind the log it stands."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -33,6 +33,8 @@ class Progress:
     tombstones: int = 0
     per_second: float = 0.0
     upto: Mapping[str, int] = field(default_factory=dict)
+    breaches: Mapping[str, int] = field(default_factory=dict)
+    """By rule of the contract: values that broke it, of rows that entered all the same too."""
 
     @property
     def quarantine_share(self) -> float:
@@ -113,6 +115,15 @@ def lag(log: EventLog, topic: str, positions: Mapping[int, int], now: datetime) 
     return Lag(behind, max(0.0, (now - first[0].arrived).total_seconds()) if first else 0.0)
 
 
+def added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Counts by rule, summed."""
+    found: dict[str, int] = {}
+    for one in counts:
+        for rule, count in one.items():
+            found[rule] = found.get(rule, 0) + count
+    return found
+
+
 def _added(before: Progress, done: Ingested, upto: Mapping[int, int], now: datetime) -> Progress:
     passed = max(0.001, (now - before.at).total_seconds())
     keep = max(0.0, 1 - passed / _MEMORY_SECONDS)
@@ -127,6 +138,7 @@ def _added(before: Progress, done: Ingested, upto: Mapping[int, int], now: datet
         tombstones=before.tombstones + done.tombstones,
         per_second=keep * before.per_second + (1 - keep) * done.events / passed if before.events else 0.0,
         upto={**before.upto, **{str(p): offset for p, offset in upto.items()}},
+        breaches=added((before.breaches, done.breaches)),
     )
 
 

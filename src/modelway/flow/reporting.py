@@ -20,6 +20,7 @@ from modelway.workspace import Workspace
 
 def run_report(workspace: Workspace, run: str) -> dict[str, Any]:
     """A run with its steps, their records and seconds, and the version that it made."""
+    from modelway.flow.progress import progress
     from modelway.flow.sources import source_of
     from modelway.ingest import quarantine
 
@@ -27,9 +28,11 @@ def run_report(workspace: Workspace, run: str) -> dict[str, Any]:
     with workspace.database.read() as connection:
         rows = connection.execute(sa.select(steps).where(steps.c.run == run)).all()
     version = versions.of_run(workspace.database, run)
+    told = progress(workspace.database, workspace.spec(found.model).topic)
     refused = quarantine.waiting(workspace.lake, source_of(workspace.spec(found.model))).height
     return {
         "quarantined": refused,
+        "breaches": dict(told.breaches) if told else {},
         "run": found,
         "version": version,
         "steps": {
@@ -74,6 +77,7 @@ def topics_status(workspace: Workspace, only: str | None = None) -> dict[str, An
                 "lag_seconds": behind.seconds,
                 "per_second": rate_now(told, now) if told else 0.0,
                 "quarantine_share": told.quarantine_share if told else 0.0,
+                "breaches": dict(told.breaches) if told else {},
                 "events": told.events if told else 0,
                 "last": told.at if told else None,
             }

@@ -18,7 +18,8 @@ from modelway.errors import EngineError, EventLogError, ModelwayError, unforesee
 from modelway.events.log import ARROW, Event, Share, places, size_of
 from modelway.flow import progress
 from modelway.flow.broken import tell_of_breaches
-from modelway.flow.feeding import added, roads
+from modelway.flow.feeding import roads
+from modelway.flow.progress import added
 from modelway.ingest.batch import ROOM, Batch, bring_in, upto
 from modelway.ingest.decode import Decoded, together
 from modelway.ingest.source import APP, Source
@@ -295,7 +296,9 @@ def _together(one: Ingested | None, other: Ingested) -> Ingested:
         return other
     counts = ("read", "accepted", "doubles", "corrections", "quarantined", "events", "tombstones")
     summed = {name: getattr(one, name) + getattr(other, name) for name in counts}
-    return replace(other, **summed, breaches=added((one.breaches, other.breaches)))
+    return replace(
+        other, **summed, breaches=added((one.breaches, other.breaches)), warnings=added((one.warnings, other.warnings))
+    )
 
 
 def _lanes(workspace: Workspace) -> dict[str, Lane]:

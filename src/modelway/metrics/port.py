@@ -15,6 +15,7 @@ HELP: Mapping[str, str] = {
     "modelway_ingestion_events_per_second": "Events of a topic that are brought in now; it fades within a minute.",
     "modelway_ingestion_quarantine_share": "Share of a topic's rows that were refused, of all that were judged.",
     "modelway_ingested_rows_total": "Rows by topic and what became of them: accepted, double or quarantined.",
+    "modelway_contract_breaches_total": "Values of a topic that broke a rule of the contract, by topic and rule.",
     "modelway_spool_events": "Events of a topic that wait on the server's disk for the event log.",
     "modelway_spool_seconds": "How long the oldest of them has waited.",
     "modelway_spool_bytes": "Bytes that the spool takes on the server's disk.",

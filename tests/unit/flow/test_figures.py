@@ -60,6 +60,8 @@ def test_figures_are_those_of_status(workspace):
         o: found[sample(figures.ROWS, topic="payments", outcome=o)] for o in ("accepted", "double", "quarantined")
     }
     assert counted == {"accepted": 8, "double": 3, "quarantined": 2}
+    assert told["breaches"] == {"amount: min": 2}
+    assert found[sample(figures.BREACHES, topic="payments", rule="amount: min")] == 2
 
 
 def test_counts_go_up_by_what_is_new(workspace):
