@@ -16,7 +16,7 @@ from modelway.flow import frames
 from modelway.flow.at_scale import features_table
 from modelway.lake.delta import DeltaLake
 from modelway.records import Sources
-from modelway.spec.model import Spec
+from modelway.spec.model import Files, Spec
 from modelway.testing.features import HOUR, START, world
 from modelway.workspace import create_workspace
 from tests.engines.spark_server import FRUGAL
@@ -72,7 +72,7 @@ EXACT = (
 )
 
 
-def bank(tmp_path, instant, lag, features):
+def bank(tmp_path, instant, lag, features, source="world"):
     """A workspace with rows, corrections, labels told twice and statements that were corrected; and its spec."""
     workspace = create_workspace(tmp_path / "bank", "")
     events, _ = world(21, 300)
@@ -97,7 +97,7 @@ def bank(tmp_path, instant, lag, features):
     workspace.lake.append("people", pl.DataFrame(people))
     contract = {"id": "string", "at": "datetime", "x": "float", "w": "string"}
     data = {
-        "source": "world",
+        "source": source,
         "target": "y",
         "positive": "1",
         "key": "id",
@@ -114,14 +114,17 @@ def by_spark(workspace, spec, plan: Plan, sources: Sources, engine: SparkFeature
     pinned = {t.table: Pinned(workspace.table_address(t.table), t.version) for t in sources.tables}
     work = TableWork(
         plan, pinned["world"], sources.as_of, out, pinned["labels"], matured_after=spec.data.labels.matured_after,
-        tables={"people": pinned["people"]} if plan.tables else {},
+        tables={"people": pinned["people"]} if plan.tables else {}, together=isinstance(spec.data.source, Files),
     )  # fmt: skip
     return pl.read_parquet(engine.compute(work) / "*.parquet")
 
 
-@pytest.mark.parametrize(("instant", "lag"), [("counts", "0s"), ("does_not_count", "1h")])
-def test_the_same_declaration_on_spark_gives_the_same_columns(spark, tmp_path, instant, lag):
-    workspace, spec = bank(tmp_path, instant, lag, FEATURES)
+CASES = [("counts", "0s", "world"), ("does_not_count", "1h", "world"), ("counts", "1h", {"files": ["world.csv"]})]
+
+
+@pytest.mark.parametrize(("instant", "lag", "source"), CASES)
+def test_the_same_declaration_on_spark_gives_the_same_columns(spark, tmp_path, instant, lag, source):
+    workspace, spec = bank(tmp_path, instant, lag, FEATURES, source)
     demand_equal(workspace, spec, SparkFeatures("local[2]", spark.python), tmp_path / "out")
     workspace.close()
 

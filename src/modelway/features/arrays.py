@@ -108,11 +108,11 @@ def _portions(lengths: Ints, most: int) -> Iterator[tuple[int, int]]:
 def _paired(
     decisions: pl.DataFrame, matter: Matter, columns: list[str], order: Ints, starts: Ints, ends: Ints, closed: bool
 ) -> _Pairs:
-    row, t, known, key = (decisions[name].to_numpy() for name in ("row", "t", "known", "key"))
+    row, t, known, upto, key = (decisions[name].to_numpy() for name in ("row", "t", "known", "upto", "key"))
     which, place = spread(starts, ends - starts)
     place = order[place]
-    arrived, until, other = (matter.events[name].to_numpy()[place] for name in ("arrived", "until", "key"))
-    seen = (arrived <= known[which]) & (until > known[which]) & (other != key[which])
+    at, arrived, until, other = (matter.events[name].to_numpy()[place] for name in ("at", "arrived", "until", "key"))
+    seen = (arrived <= known[which]) & (until > known[which]) & (at <= upto[which]) & (other != key[which])
     if not seen.all():
         which, place = which[seen], place[seen]
     lengths = np.bincount(which, minlength=len(row))

@@ -13,6 +13,8 @@ from modelway.features.functions import compile_function
 from modelway.features.plan import Plan
 
 PLACE = ("_partition", "_offset", "_index")
+TOGETHER = "_together"
+"""Of a decision: whether it came with its past, in a file."""
 
 
 def demand_columns(frame: pl.DataFrame, what: str) -> None:
@@ -34,6 +36,16 @@ def demand_arrivals(missing: int, what: str) -> None:
     """Raises DataError when so many rows have no arrival."""
     if missing:
         raise DataError(f"{missing} of the {what} have no arrival time", "ingest them again")
+
+
+def knowing(decisions: pl.DataFrame, lag_us: int) -> pl.DataFrame:
+    """`t`, `known` and `upto` of each decision in µs: what had arrived at `known`, and is no later than `upto`, is seen."""
+    times = pl.DataFrame(
+        [read_column(decisions, name, "moment").dt.epoch("us").alias(name) for name in ("_at", "_arrived")]
+    )
+    together = decisions[TOGETHER] if TOGETHER in decisions.columns else pl.lit(False)
+    lag = times.select(pl.when(together).then(lag_us).otherwise(0).alias("lag")).to_series()
+    return times.select(t=pl.col("_at"), known=pl.col("_arrived") - lag_us + lag, upto=pl.col("_at") - lag)
 
 
 def cells_of(frame: pl.DataFrame, plan: Plan) -> pl.DataFrame:

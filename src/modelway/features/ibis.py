@@ -86,7 +86,7 @@ def _answer(
     decisions = matter.decisions.with_columns(mine).drop_nulls(["entity", "t"])
     d, e = (ibis.memtable(part.to_arrow()) for part in _near(decisions, matter, theirs, asked.widest, columns))
     meet = [d.entity == e.of, d.bucket == e.near, e.at > d.t - asked.widest, e.at <= d.t - asked.nearest]
-    known = [e.arrived <= d.known, e.until > d.known, e.other != d.key]
+    known = [e.arrived <= d.known, e.until > d.known, e.at <= d.upto, e.other != d.key]
     pairs = d.join(e, [*meet, *known])
     values = {name: pairs[name] for name in columns}
     said = {"labelled": pairs.labelled <= pairs.known, "mine": ibis.literal(False)}

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from modelway.errors import DataError
-from modelway.features.cells import PLACE, demand_arrivals, demand_names, read_column
+from modelway.features.cells import PLACE, demand_arrivals, demand_names, knowing, read_column
 from modelway.features.codes import Codes
 from modelway.features.derived import Joined
 from modelway.features.narrow import FOREVER
@@ -49,12 +49,13 @@ def _demand_placed(statements: Rows, join: Joined) -> int:
 
 def _holding(decisions: pl.DataFrame, statements: Rows, join: Joined, lag_us: int) -> pl.Series:
     """For every decision the place of the statement that holds, or null."""
+    known = knowing(decisions, lag_us)
     asked = pl.DataFrame(
         {
             "row": pl.int_range(decisions.height, dtype=pl.UInt32, eager=True),
             "word": read_column(decisions, join.on, "word"),
-            "t": read_column(decisions, "_at", "moment").dt.epoch("us") - join.delay_us,
-            "known": read_column(decisions, "_arrived", "moment").dt.epoch("us") - lag_us,
+            "t": pl.select(pl.min_horizontal(known["t"] - join.delay_us, known["upto"])).to_series(),
+            "known": known["known"],
         }
     ).drop_nulls(["word", "t", "known"])
     codes = Codes(asked.select("word").unique(maintain_order=True))

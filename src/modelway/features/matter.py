@@ -14,7 +14,7 @@ import polars as pl
 from modelway.errors import DataError
 from modelway.expressions.table import MOMENT
 from modelway.expressions.values import LARGEST, SMALLEST, as_target
-from modelway.features.cells import days_of, read_column, read_each
+from modelway.features.cells import days_of, knowing, read_column, read_each
 from modelway.features.codes import Codes
 from modelway.features.derived import TARGET
 from modelway.features.exact import cut, cut_squares
@@ -27,10 +27,10 @@ _CUT = ("sum", "mean", "std", "ratio")
 
 @dataclass(frozen=True)
 class Matter:
-    """`decisions`: row, t, known, key. `events`: at, arrived, until, key, labelled, values. `own`: row, values.
+    """`decisions`: row, t, known, upto, key. `events`: at, arrived, until, key, labelled, values. `own`: row, values.
 
     `order` is beside the values where a window asks for the last one.
-    `known` is the decision's arrival less the lag.
+    `known` is the decision's arrival less the lag, `upto` the last moment that it sees (`cells.knowing`).
     `until` is the arrival of the next version of the same key; `labelled` the arrival of the label (FOREVER: none yet).
     `columns` names the column of each aggregated one; `parts` and `squares` name the columns of its parts by place.
     """
@@ -55,12 +55,7 @@ def matter_of(
     if any(window.stat == "last" for window in plan.windows):
         values = values.with_columns(_order(decisions, events, mine, theirs))
     return Matter(
-        mine.select(
-            pl.int_range(n).cast(pl.Int64).alias("row"),
-            pl.col("at").alias("t"),
-            known=pl.col("arrived") - plan.lag_us,
-            key=own_key,
-        ),
+        knowing(decisions, plan.lag_us).with_columns(row=pl.int_range(n, dtype=pl.Int64), key=own_key),
         pl.concat(
             [
                 theirs.with_columns(until.alias("until"), other_key.alias("key"), _labelled(events)),

@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from modelway.expressions.values import LARGEST, NAN, SMALLEST, as_target, days
-from modelway.features.cells import PLACE, cells_of, read_column
+from modelway.features.cells import PLACE, TOGETHER, cells_of, read_column
 from modelway.features.derived import TARGET, Joined, SameInstant, Window
 from modelway.features.plan import Plan
 
@@ -55,11 +55,16 @@ class Row:
     target: float = NAN
     label_arrived: datetime | None = None
     lag: timedelta = timedelta()
+    together: bool = False
 
     @property
     def known(self) -> datetime:
         """What had arrived by then counts, when the row is decided on."""
-        return self.arrived - self.lag
+        return self.arrived if self.together else self.arrived - self.lag
+
+    def sees(self, at: datetime) -> bool:
+        """Whether what happened then counts; of a row that came with its past the lag is one of the events' own times."""
+        return not self.together or (self.at is not None and at <= self.at - self.lag)
 
 
 def rows_of(frame: pl.DataFrame, plan: Plan) -> list[Row]:
@@ -74,6 +79,7 @@ def rows_of(frame: pl.DataFrame, plan: Plan) -> list[Row]:
     words = {name: read_column(ordered, name, "word").to_list() for name in by}
     ats, arrivals = (read_column(ordered, name, "moment").to_list() for name in ("_at", "_arrived"))
     targets = ordered[TARGET].to_list() if TARGET in ordered.columns else [None] * ordered.height
+    together = ordered[TOGETHER].to_list() if TOGETHER in ordered.columns else [False] * ordered.height
     labels = read_column(ordered, "_label_arrived", "moment").to_list()
     return [
         Row(
@@ -86,6 +92,7 @@ def rows_of(frame: pl.DataFrame, plan: Plan) -> list[Row]:
             as_target(targets[n], plan.positive),
             labels[n],
             timedelta(microseconds=plan.lag_us),
+            bool(together[n]),
         )
         for n, key in enumerate(ordered["_key"].to_list())
     ]
@@ -121,7 +128,7 @@ def joined_value(join: Joined, decision: Row, statements: pl.DataFrame, law: Law
         if decision.at is None or since is None or not thing or thing != decision.words[join.on]:
             continue
         valid = since <= decision.at - timedelta(microseconds=join.delay_us) or not law.not_valid_later
-        if valid and (arrived <= decision.known or not law.only_arrived):
+        if valid and decision.sees(since) and (arrived <= decision.known or not law.only_arrived):
             rank = (since, arrived, places[n], n)
             found = rank if found is None or rank[:3] >= found[:3] else found
     value = None if found is None else values[found[3]]
@@ -137,7 +144,7 @@ def _seen(window: Window, decision: Row, events: Sequence[Row], same_instant: Sa
     since, until = decision.at - timedelta(microseconds=window.reach_us), decision.at - delay
     seen = []
     for row in _versions(decision, events, law):
-        if row.at is None or row.key == decision.key or row.at <= since:
+        if row.at is None or row.key == decision.key or row.at <= since or not decision.sees(row.at):
             continue
         if any(row.words[name] != decision.words[name] for name in window.by):
             continue

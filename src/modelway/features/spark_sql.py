@@ -147,9 +147,11 @@ def _decisions(work: TableWork) -> str:
     early = [expression.name for expression in plan.expressions if not expression.late]
     clock = [plan.event_time] if plan.event_time in plan.natures else []
     cells = [quoted(name) for name in (*(i.name for i in plan.inputs), *clock, *early)]
+    known, upto = (0, plan.lag_us) if work.together else (plan.lag_us, 0)
     return (
         f"select v._key as _row, v._key, v._at, v._first as _arrived, v._us as _t,"
-        f" {_us('v._first')} - {plan.lag_us} as _known, {_us('v._first')} as _mine, coalesce(l.label, v._own) as _target"
+        f" {_us('v._first')} - {known} as _known, v._us - {upto} as _upto, {_us('v._first')} as _mine,"
+        " coalesce(l.label, v._own) as _target"
         f"{''.join(f', v.{cell}' for cell in cells)}"
         f" from ({chosen}) v left join outcomes l on l._key = v._key where v._newest = 1{ripe}"
     )
@@ -223,7 +225,7 @@ class _Group:
             f"(select *, {buckets} as _bucket from d0 where _t is not null) d"
             f" join (select *, _us div {widest} as _bucket from {events} where _until > _came) e on {same}"
             f" and e._us > d._t - {widest} and e._us <= d._t - {nearest}"
-            f" and e._came <= d._known and e._until > d._known and e._key != d._key"
+            f" and e._us <= d._upto and e._came <= d._known and e._until > d._known and e._key != d._key"
         )
 
     def _pairs(self, windows: Sequence[Window]) -> str:
@@ -320,7 +322,8 @@ def _held(work: TableWork, joins: Sequence[Joined]) -> str:
     on = f"d.{quoted(first.on)}"
     return (
         f"select d._row, max_by(s.told, struct(s.since, s.arrived, s._partition, s._offset, s._index)) as found"
-        f" from d0 d join {table} s on s.thing = {on} and s.since <= d._t - {first.delay_us} and s.arrived <= d._known"
+        f" from d0 d join {table} s on s.thing = {on} and s.since <= d._t - {first.delay_us} and s.since <= d._upto"
+        " and s.arrived <= d._known"
         " group by d._row"
     )
 

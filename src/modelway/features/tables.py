@@ -38,6 +38,8 @@ class TableWork:
     target: str = ""
     matured_after: timedelta | None = None
     tables: Mapping[str, Pinned] = field(default_factory=dict)
+    together: bool = False
+    """Whether the rows came in files, each with its past (`engine.py`)."""
 
 
 class TableFeatures(ABC):

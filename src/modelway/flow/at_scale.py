@@ -8,7 +8,7 @@ from modelway.features.tables import Pinned, TableWork
 from modelway.flow import frames
 from modelway.flow.sources import labels_topic
 from modelway.records import Sources, TableVersion
-from modelway.spec.model import Spec
+from modelway.spec.model import Files, Spec
 from modelway.workspace import Workspace
 
 
@@ -35,6 +35,7 @@ def features_table(workspace: Workspace, spec: Spec, out: Path) -> Path:
         "" if labels else spec.data.target,
         labels.matured_after if labels else None,
         {table: pinned[table] for table in plan.tables if table in pinned},
+        isinstance(spec.data.source, Files),
     )
     return engine.compute(work)
 

@@ -9,6 +9,7 @@ import polars as pl
 
 from modelway.contracts.contract import contract_of
 from modelway.contracts.table import check_table
+from modelway.features.cells import TOGETHER
 from modelway.features.plan import Plan
 from modelway.flow import label_versions
 from modelway.flow.sources import joined_tables, labels_topic, predictions_topic
@@ -63,7 +64,8 @@ def joined_as_of(workspace: Workspace, spec: Spec, sources: Sources) -> dict[str
 
 def with_features(workspace: Workspace, spec: Spec, plan: Plan, found: Known) -> pl.DataFrame:
     """The decisions with the columns that enter the graph, each window as of its decision, and `_target`."""
-    return workspace.features.compute(found.decisions, found.events, plan, spec.data.same_instant, found.tables)
+    made = workspace.features.compute(found.decisions, found.events, plan, spec.data.same_instant, found.tables)
+    return made.drop(TOGETHER, strict=False)
 
 
 def newest(rows: pl.DataFrame) -> pl.DataFrame:
@@ -104,9 +106,13 @@ def labels(
 
 def _rows(workspace: Workspace, spec: Spec, sources: Sources) -> pl.DataFrame:
     table = _named(sources, spec.topic)
-    rows = workspace.lake.read(table).filter(pl.col("_arrived") <= sources.as_of) if table else pl.DataFrame()
+    of_files = isinstance(spec.data.source, Files)
+    rows = pl.DataFrame()
+    if table:
+        rows = workspace.lake.read(table).filter(pl.col("_arrived") <= sources.as_of)
+        rows = rows.with_columns(pl.lit(of_files).alias(TOGETHER))
     asked = _named(sources, predictions_topic(spec))
-    if not isinstance(spec.data.source, Files) or asked is None or _named(sources, labels_topic(spec)) is None:
+    if not of_files or asked is None or _named(sources, labels_topic(spec)) is None:
         return rows
     served = served_rows(predictions(workspace, spec, at=asked).filter(pl.col("_arrived") <= sources.as_of), spec)
     if served.height == 0:

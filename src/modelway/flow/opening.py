@@ -34,7 +34,7 @@ def open_manual(workspace: Workspace, model: str, trigger: Trigger, tell: Tell =
             pass
     files = sending.unsent(workspace, spec, tell)
     targets.demand_learnable(workspace, spec, files)
-    sending.send(workspace, spec, files, tell, sum(file.note.size for file in files))
+    sending.send(workspace, spec, files, [file.path for file in files], tell)
     for left in _asked_for(workspace, model):
         if _can_go_on(workspace, left, spec, code.digest):
             return left.id

@@ -3,21 +3,26 @@
 A large file is read to its end before anything of it is sent: its types are those of the whole file, and a broken one is refused.
 How far a file is in the log is noted behind each chunk. A chunk that was appended and not noted is appended again: its rows have
 the keys that they had, and are doubles.
+
+Files that are sent together arrive at one moment, however long it takes and however often it is begun again: of their rows none
+was known before another (see `features/engine.py`).
 """
 
 import hashlib
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import sqlalchemy as sa
 
 from modelway import faults
 from modelway.errors import ContractError, UnreadableFileError
+from modelway.expressions.values import microseconds
 from modelway.flow.sources import source_of
 from modelway.spec.model import Files, Spec
 from modelway.state.schema import settings
@@ -28,6 +33,7 @@ if TYPE_CHECKING:
 
     from modelway.files.pieces import Piece, Plan
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Tell = Callable[[str, float | None], None]
 _SETTLED_NS = 2_000_000_000
 """A file that was written so long before it was noted is known by size and time alone."""
@@ -77,8 +83,7 @@ def send_files(workspace: Workspace, spec: Spec, tell: Tell = silent) -> int:
     Nothing of a file is sent that the contract refuses as a whole: a column that is gone, or no row that holds.
     """
     paths = list(_changed(workspace, spec))
-    total = sum(path.stat().st_size for path in paths)
-    return send(workspace, spec, _unsent(workspace, spec, paths, tell), tell, total)
+    return send(workspace, spec, _unsent(workspace, spec, paths, tell), paths, tell)
 
 
 def unsent(workspace: Workspace, spec: Spec, tell: Tell = silent) -> list[Unsent]:
@@ -90,15 +95,16 @@ def unsent(workspace: Workspace, spec: Spec, tell: Tell = silent) -> list[Unsent
     return found
 
 
-def send(workspace: Workspace, spec: Spec, files: Iterable[Unsent], tell: Tell, total: int) -> int:
-    """Append files to the event log; returns the rows sent. `total`: the bytes of all that are to be looked at."""
-    sent, before = 0, 0
+def send(workspace: Workspace, spec: Spec, files: Iterable[Unsent], paths: Sequence[Path], tell: Tell) -> int:
+    """Append files to the event log; returns the rows sent. `paths`: all that are to be looked at."""
+    sent, before, arrivals = 0, 0, _arrivals(workspace, spec, paths)
+    total = sum(path.stat().st_size for path in paths)
     for file in files:
 
         def told(share: float, name: str = file.path.name, size: int = file.note.size, start: int = before) -> None:
             tell(f"reading files: {name}", min(1.0, (start + share * size) / max(1, total)))
 
-        sent += _send(workspace, spec, file, told)
+        sent += _send(workspace, spec, file, arrivals[file.path], told)
         before += file.note.size
     return sent
 
@@ -112,7 +118,25 @@ def listed(names: list[str]) -> str:
     return ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
 
 
-def _send(workspace: Workspace, spec: Spec, file: Unsent, tell: Callable[[float], None]) -> int:
+def _arrivals(workspace: Workspace, spec: Spec, paths: Sequence[Path]) -> dict[Path, datetime]:
+    """When each file arrives: now, or when a sending of it was begun that has not come to its end. Noted before the first row."""
+    if not paths:
+        return {}
+    name, now, signs = _setting_of(spec, Path("*")), workspace.clock.now(), {path: _sign(path) for path in paths}
+    with workspace.database.read() as connection:
+        found = connection.execute(sa.select(settings.c.value).where(settings.c.name == name)).scalar()
+    begun = orjson.loads(str(found)) if found else {}
+    arrivals = {path: begun.get(sign, microseconds(now)) for path, sign in signs.items()}
+    _keep(workspace, name, {signs[path]: arrived for path, arrived in arrivals.items()})
+    return {path: _EPOCH + timedelta(microseconds=arrived) for path, arrived in arrivals.items()}
+
+
+def _sign(path: Path) -> str:
+    now = path.stat()
+    return f"{path.resolve()} {now.st_size} {now.st_mtime_ns}"
+
+
+def _send(workspace: Workspace, spec: Spec, file: Unsent, arrived: datetime, tell: Callable[[float], None]) -> int:
     from modelway.ingest.files import Numbers, send_frame
 
     note, name, sent, begun = file.note, _setting_of(spec, file.path), 0, 0.0
@@ -124,15 +148,15 @@ def _send(workspace: Workspace, spec: Spec, file: Unsent, tell: Callable[[float]
         frame = numbers.named(piece.read()) if numbers else piece.read()
         start = note.rows if place == note.pieces else 0
         if place >= note.pieces:
-            for rows in send_frame(workspace.log, spec.topic, file.path.name, frame, start):
+            for rows in send_frame(workspace.log, spec.topic, file.path.name, frame, start, arrived):
                 sent, start = sent + rows - start, rows
                 tell(begun + (piece.share - begun) * rows / frame.height)
                 if rows < frame.height or piece.share < 1.0:
                     faults.point("files.before-note")
-                    _keep(workspace, name, replace(note, pieces=place, rows=rows))
+                    _keep(workspace, name, asdict(replace(note, pieces=place, rows=rows)))
                     faults.point("files.after-note")
         begun = piece.share
-    _keep(workspace, name, replace(note, pieces=0, rows=0, whole=True))
+    _keep(workspace, name, asdict(replace(note, pieces=0, rows=0, whole=True)))
     return sent
 
 
@@ -174,7 +198,7 @@ def _unsent(workspace: Workspace, spec: Spec, paths: Iterable[Path], tell: Tell)
             if note.room == fresh.room:
                 fresh = replace(fresh, pieces=note.pieces, rows=note.rows)
         if fresh.whole:
-            _keep(workspace, name, fresh)
+            _keep(workspace, name, asdict(fresh))
         else:
 
             def told(share: float, what: str = f"reading ahead: {path.name}") -> None:
@@ -278,7 +302,7 @@ def _note(workspace: Workspace, name: str) -> Note | None:
     )  # a digest alone, from before
 
 
-def _keep(workspace: Workspace, name: str, note: Note) -> None:
+def _keep(workspace: Workspace, name: str, note: Mapping[str, Any]) -> None:
     with workspace.database.write() as connection:
         connection.execute(settings.delete().where(settings.c.name == name))
-        connection.execute(settings.insert().values(name=name, value=orjson.dumps(asdict(note)).decode()))
+        connection.execute(settings.insert().values(name=name, value=orjson.dumps(note).decode()))

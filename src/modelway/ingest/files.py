@@ -4,6 +4,7 @@ import glob
 import hashlib
 import io
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
@@ -43,12 +44,17 @@ def send_rows(
     return frame.height
 
 
-def send_frame(log: EventLog, topic: str, file: str, frame: pl.DataFrame, start: int = 0) -> Iterator[int]:
-    """Append rows from the `start`-th on, CHUNK by CHUNK; yields how many of the frame are in the log, each time it has more."""
+def send_frame(
+    log: EventLog, topic: str, file: str, frame: pl.DataFrame, start: int = 0, arrived: datetime | None = None
+) -> Iterator[int]:
+    """Append rows from the `start`-th on, CHUNK by CHUNK; yields how many of the frame are in the log, each time it has more.
+
+    All have `arrived` then (None: each chunk when it is appended).
+    """
     for chunk in frame.slice(start).iter_slices(CHUNK):
         for value in fitted(chunk, log.largest):
             faults.point("files.before-chunk")
-            log.append(topic, [NewEvent(file, value, ARROW, {"file": file})])
+            log.append(topic, [NewEvent(file, value, ARROW, {"file": file}, arrived)])
             faults.point("files.after-chunk")
         start += chunk.height
         yield start

@@ -212,6 +212,12 @@ class FeatureEngineChecks:
         events = frame(event("a", 1), event("b", 2.5, arrived=3), event("c", 3.5), event("d", 4))
         self.expect(engine, plan, events, 3.0, 2.0)
 
+    def test_rows_that_came_in_a_file_lag_by_their_own_times(self, engine: FeatureEngine) -> None:
+        plan = plan_with({"n": {"stat": "count", "by": "who", "window": "9h"}}, lag="1h")
+        events = frame(*(event(name, at, arrived=100) for name, at in (("a", 1), ("b", 2), ("c", 2.5), ("d", 4))))
+        self.expect(engine, plan, events, 1.0, 1.0, 1.0, 1.0)
+        self.expect(engine, plan, events.with_columns(_together=True), 4.0, 2.0, 2.0, 1.0)
+
     def test_a_joined_table_gives_what_held_and_was_known(self, engine: FeatureEngine) -> None:
         join = {"table": "people", "on": "who", "key": "id", "valid_from": "since"}
         features = {

@@ -19,6 +19,7 @@ from modelway.features.sqlite import SqliteOnlineValues
 from tests.unit.features.worlds import HOUR, SCHEMA, START, events, spec_of, windows
 
 LAG = st.sampled_from(["0s", "0s", "1h"])
+TOGETHER = st.lists(st.booleans(), min_size=12, max_size=12)
 INSTANT = st.sampled_from(["counts", "does_not_count"])
 JOIN = {"table": "people", "on": "who", "key": "id", "valid_from": "since"}
 EXPRESSIONS = {
@@ -58,11 +59,15 @@ def newest(world: pl.DataFrame) -> pl.DataFrame:
     return world.unique("_key", keep="last", maintain_order=True)
 
 
+def with_past(decisions: pl.DataFrame, together: list[bool]) -> pl.DataFrame:
+    return decisions.with_columns(_together=pl.Series(together[: decisions.height], dtype=pl.Boolean))
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(world=events(), declared=windows(), instant=INSTANT, lag=LAG)
-def test_the_table_engines_keep_the_law(world, declared, instant, lag):
+@given(world=events(), declared=windows(), instant=INSTANT, lag=LAG, together=TOGETHER)
+def test_the_table_engines_keep_the_law(world, declared, instant, lag, together):
     plan = plan_of(spec_of(declared, instant, lag))
-    decisions = newest(world)
+    decisions = with_past(newest(world), together)
     made = ArrayEngine(pairs=20).compute(decisions, world, plan)
     assert_frame_equal(made, IbisEngine(threads=1).compute(decisions, world, plan), check_exact=True)
     assert_frame_equal(made, ArrayEngine().compute(decisions, world.lazy(), plan), check_exact=True)
@@ -158,13 +163,14 @@ def test_a_value_that_no_broken_rule_explains_is_still_found():
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(world=events(), lag=LAG, told=people())
-def test_joins_keep_the_law_on_both_times(world, lag, told):
+@given(world=events(), lag=LAG, told=people(), together=TOGETHER)
+def test_joins_keep_the_law_on_both_times(world, lag, told, together):
     plan = plan_of(spec_of({name: EXPRESSIONS[name] for name in ("of_person", "limit")}, "counts", lag))
-    made = ArrayEngine().compute(newest(world), world, plan, tables={"people": told})
+    decisions = with_past(newest(world), together)
+    made = ArrayEngine().compute(decisions, world, plan, tables={"people": told})
     for other in (told.drop("_partition", "_offset", "_index"), told.lazy(), told.reverse()):
-        assert_frame_equal(made, ArrayEngine().compute(newest(world), world, plan, tables={"people": other}))
-    assert find_leaks(made, newest(world), world, plan, tables={"people": told}) == []
+        assert_frame_equal(made, ArrayEngine().compute(decisions, world, plan, tables={"people": other}))
+    assert find_leaks(made, decisions, world, plan, tables={"people": told}) == []
 
 
 def test_a_statement_from_the_future_or_corrected_later_is_found_by_its_name():

@@ -240,3 +240,28 @@ def test_rows_that_hold_far_behind_are_found(workspace, monkeypatch):
     bad = rows(LARGE, 9).with_columns(n=pl.when(pl.int_range(pl.len()) < 600).then(-1).otherwise("n"))
     write(workspace.places.root, "2026-03-01.csv", bad)
     assert send_files(workspace, spec()) == LARGE
+
+
+def arrivals(workspace) -> set:
+    return {event.arrived for event in workspace.log.read("loans", {}, 1_000)}
+
+
+def test_files_that_are_sent_together_arrive_at_one_moment(workspace, monkeypatch):
+    monkeypatch.setattr(pieces, "PIECE", 1_500)
+    monkeypatch.setattr(files, "CHUNK", 30)
+    send_files(workspace, spec())
+    (first,) = arrivals(workspace)
+    write(workspace.places.root, "2026-01-07.csv", rows(A_DAY, 70))
+    send_files(workspace, spec())
+    assert len(arrivals(workspace)) == 2
+    assert min(arrivals(workspace)) == first
+
+
+def test_a_sending_that_was_killed_goes_on_at_its_moment(tmp_path):
+    root = founded(tmp_path / "w")
+    assert run_apart(bring, str(root), "id", kill_at="files.after-chunk:9") == KILLED
+    assert run_apart(bring, str(root), "id", kill_at="files.before-chunk:20") == KILLED
+    assert run_apart(bring, str(root), "id") == 0
+    opened = open_workspace(root)
+    assert len(arrivals(opened)) == 1
+    opened.close()
