@@ -31,6 +31,7 @@ def source_of(spec: Spec, lake: Lake | None = None, schemas: Schemas | None = No
         event_time=spec.data.event_time,
         doubles_within=spec.data.doubles_within,
         decode=decoder({name: rule.type for name, rule in contract.rules.items()}, schemas),
+        named=frozenset(contract.rules),
     )
 
 
@@ -73,7 +74,7 @@ def joined_of(spec: Spec) -> list[Source]:
     """The joined tables: one statement a row, taken as it comes; one without its thing or `valid_from` is refused."""
     joins = {f.join.table: (f.join.key or f.join.on, f.join.valid_from) for f in spec.features.values() if f.join}
     return [
-        Source(table, lambda rows: AllRows(rows, rows.clear()), key=key, event_time=valid_from)
+        Source(table, lambda rows: AllRows(rows, rows.clear()), key=key, event_time=valid_from, named=())
         for table, (key, valid_from) in joins.items()
     ]
 

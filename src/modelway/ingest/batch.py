@@ -17,6 +17,7 @@ from modelway import faults
 from modelway.errors import EventLogError
 from modelway.events.log import ARROW, Event, EventLog
 from modelway.ingest.decode import Decoded
+from modelway.ingest.fields import demand_fields
 from modelway.ingest.frames import SPOT
 from modelway.ingest.identity import contents, keys, moments
 from modelway.ingest.known import Known
@@ -91,7 +92,7 @@ def bring_in(log: EventLog, lake: Lake, source: Source, batch: Batch, known: Kno
     """Bring a batch in; None, having added no row to the table, when another ingester has moved its positions since."""
     identity = demand_same_topic(log, lake, source)
     log.settle(source.topic)  # a position on disk must not stand for events that a power cut can take
-    decoded = batch.decoded
+    decoded = fitting(batch.decoded, source, lake)
     made = split(decoded, source)
     while True:
         seen, beside = (lake.version(name) or absent(name) for name in (source.topic, source.quarantine))
@@ -120,6 +121,18 @@ def bring_in(log: EventLog, lake: Lake, source: Source, batch: Batch, known: Kno
             events=decoded.events,
             tombstones=decoded.tombstones,
         )
+
+
+def fitting(decoded: Decoded, source: Source, lake: Lake) -> Decoded:
+    """Without the rows that bring fields which the table cannot take: those are refused."""
+    if source.named is None:
+        return decoded
+
+    def stored() -> pl.Schema:
+        table = lake.version(source.topic)
+        return pl.Schema() if table is None else lake.scan(table).collect_schema()
+
+    return demand_fields(decoded, source.named, stored, source.key)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ dicts either: a fifth of the time.
 """
 
 import gc
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -22,6 +23,7 @@ from modelway.ingest.json_row import nested, read_row
 Kinds = Mapping[str, str]
 """Column → its type in the contract."""
 Places = Sequence[int]
+_ESCAPED = re.compile(r'[\x00-\x1f"\\]')
 _MANY = 100
 """Fewer are not worth the arrays."""
 _BULK = 2_000
@@ -73,9 +75,12 @@ def decode_json(values: Sequence[bytes], kinds: Kinds) -> tuple[list[tuple[Place
 
 
 def _names(values: Sequence[bytes]) -> tuple[str, ...]:
-    """Those of the first record that is one: most others have the same; () where there is none, or one has a name of ours."""
+    """Those of the first record that is one: most others have the same.
+
+    () where there is none, and where one has a name of ours, or one that JSON writes with an escape.
+    """
     first = next((row for value in values[:20] if isinstance(row := read_row(value), dict)), {})
-    return () if any(name.startswith("_") for name in first) else tuple(first)
+    return () if any(name.startswith("_") or _ESCAPED.search(name) for name in first) else tuple(first)
 
 
 def _in_bulk(values: Sequence[bytes], names: tuple[str, ...], kinds: Kinds) -> tuple[Places, pl.DataFrame]:

@@ -9,7 +9,7 @@ import polars as pl
 
 from modelway.events.log import Event, sniffed
 from modelway.expressions.values import microseconds
-from modelway.ingest.batch import ROOM, split
+from modelway.ingest.batch import ROOM, fitting, split
 from modelway.ingest.decode import Decoded
 from modelway.ingest.frames import BAD, PLACE, SPOT, rows_frame
 from modelway.ingest.known import Known
@@ -76,7 +76,7 @@ def replay(lake: Lake, source: Source, now: datetime, known: Known | None = None
             return None
         moment = pl.lit(now).cast(pl.Datetime("us", "UTC")).alias("_arrived")
         rechecked = replace(source, check=source.recheck or source.check)
-        made = split(Decoded(decoded.rows.with_columns(moment), decoded.bad), rechecked)
+        made = split(fitting(Decoded(decoded.rows.with_columns(moment), decoded.bad), source, lake), rechecked)
         fresh = held.fresh(lake, table or absent(source.topic), made.accepted)
         count = fresh.rows.height
         done = lake.append(source.topic, fresh.rows, seen=table or absent(source.topic)) if count else table

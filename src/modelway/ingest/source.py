@@ -1,6 +1,6 @@
 """What is brought in: a topic, the table that it fills, and what its rows are known by."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -44,6 +44,8 @@ class Source:
     """The columns that make a row of a known key the same row again; none named: all of them."""
     doubles_within: timedelta = timedelta(days=30)
     decode: Callable[[Sequence[Event]], Decoded] = decode
+    named: Collection[str] | None = None
+    """The columns that the contract names: what else a row brings must fit the table. None: rows bring nothing else."""
     recheck: Check | None = None
     """How refused rows are checked again, which are no batch as it came; None: as rows that come."""
 

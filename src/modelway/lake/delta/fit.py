@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from modelway.errors import LakeError
+from modelway.lake.fitting import holds
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -35,7 +36,7 @@ def fitted(rows: pl.DataFrame, stored: pl.Schema, table: str) -> pl.DataFrame:
         want = stored.get(name)
         if want is None or want == dtype:
             continue
-        if _holds(want, rows[name]):
+        if holds(want, rows[name]):
             casts[name] = want
         else:
             clashes.append(f"{name} is {want} there and {dtype} in the new rows")
@@ -46,12 +47,3 @@ def fitted(rows: pl.DataFrame, stored: pl.Schema, table: str) -> pl.DataFrame:
             f"send {first} as {stored[first]}, or name it with one type in the contract",
         )
     return rows.cast(casts) if casts else rows  # type: ignore[arg-type]
-
-
-def _holds(want: pl.DataType, values: pl.Series) -> bool:
-    """Whether a column of that type holds these values as they are: nulls, and numbers that come back unchanged."""
-    if values.null_count() == len(values):
-        return True
-    if not (want.is_numeric() and values.dtype.is_numeric()) or (want.is_integer() and not values.dtype.is_integer()):
-        return False
-    return values.equals(values.cast(want, strict=False).cast(values.dtype, strict=False))
