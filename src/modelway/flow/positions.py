@@ -1,6 +1,7 @@
 """Where a table stands in its topic, and the decision to go on from elsewhere when that place is gone."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from modelway.errors import NotFoundError, StateError, UsageError
@@ -55,15 +56,20 @@ def set_positions(
         raise NotFoundError(
             f"topic {topic} has no partition {partition} (there: {', '.join(map(str, sorted(ends)))})", ""
         )
-    chosen = {p: _chosen(to, p, starts[p], ends[p]) for p in ends if partition in (None, p)}
-    before = {str(p): offset for p, offset in sorted(lake.positions(topic, APP).items())}
+    if partition is not None and _anew(log, lake, topic):
+        raise StateError(
+            f"topic {topic} was made anew: the positions of its other partitions are those of the former one",
+            "set all partitions at once: leave out --partition",
+        )
     while True:
-        seen = lake.version(topic)
+        seen, here = lake.version(topic), lake.positions(topic, APP)
         if seen is None:
             raise StateError(
                 f"the lake has no table {topic}: nothing was ever read", "it will be read from the oldest event"
             )
-        told = {"to": to, "before": before, "after": {str(p): offset for p, offset in sorted(chosen.items())}}
+        moved = {p: _chosen(to, p, starts[p], ends[p]) for p in ends if partition in (None, p)}
+        chosen = moved if partition is None else {**here, **moved}
+        told = {"to": to, "before": _plain(here), "after": _plain(chosen)}
         request = f"positions/{hashlib.blake2b(dumps([str(seen), told]), digest_size=16).hexdigest()}"
         with workspace.database.write() as connection:  # first the decision, then what follows from it
             ledger.write(
@@ -80,6 +86,10 @@ def set_positions(
         if lake.move(topic, APP, chosen, numbers={IDENTITY: log.identity(topic) or 0}, seen=seen) is not None:
             progress.moved(workspace.database, topic, chosen)
             return positions(workspace, topic)
+
+
+def _plain(offsets: Mapping[int, int]) -> dict[str, int]:
+    return {str(partition): offset for partition, offset in sorted(offsets.items())}
 
 
 def _chosen(to: str, partition: int, start: int, end: int) -> int:
