@@ -138,10 +138,14 @@ def _target(plan: Plan) -> str:
 
 
 def _decisions(work: TableWork) -> str:
-    """One row a key: its newest correction, as of when the row first arrived; matured ones."""
+    """One row a key: as it first came, of files its newest correction, as of when it first arrived; matured ones."""
     plan = work.plan
-    newest = f"row_number() over (partition by _key order by {_PLACE.replace(',', ' desc,')} desc)"
-    chosen = f"select *, {newest} as _newest, min(_arrived) over (partition by _key) as _first from versions"
+    last = f"partition by _key order by {_PLACE.replace(',', ' desc,')} desc"
+    counts = last if work.together else f"partition by _key order by {_PLACE}"
+    chosen = (
+        f"select *, row_number() over ({counts}) as _counts, min(_arrived) over (partition by _key) as _first,"
+        f" first_value(_own) over ({last}) as _last_own from versions"
+    )
     wait = 0 if work.matured_after is None else round(work.matured_after.total_seconds() * 1e6)
     ripe = "" if work.matured_after is None else f" and coalesce(_us, _came) + {wait} <= {microseconds(work.as_of)}"
     early = [expression.name for expression in plan.expressions if not expression.late]
@@ -151,9 +155,9 @@ def _decisions(work: TableWork) -> str:
     return (
         f"select v._key as _row, v._key, v._at, v._first as _arrived, v._us as _t,"
         f" {_us('v._first')} - {known} as _known, v._us - {upto} as _upto, {_us('v._first')} as _mine,"
-        " coalesce(l.label, v._own) as _target"
+        " coalesce(l.label, v._last_own) as _target"
         f"{''.join(f', v.{cell}' for cell in cells)}"
-        f" from ({chosen}) v left join outcomes l on l._key = v._key where v._newest = 1{ripe}"
+        f" from ({chosen}) v left join outcomes l on l._key = v._key where v._counts = 1{ripe}"
     )
 
 

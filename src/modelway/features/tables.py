@@ -39,7 +39,7 @@ class TableWork:
     matured_after: timedelta | None = None
     tables: Mapping[str, Pinned] = field(default_factory=dict)
     together: bool = False
-    """Whether the rows came in files, each with its past (`engine.py`)."""
+    """Whether the rows came in files: each with its past (`engine.py`), and taken at its last word."""
 
 
 class TableFeatures(ABC):

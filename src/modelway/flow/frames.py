@@ -38,14 +38,21 @@ def tables_of(workspace: Workspace, spec: Spec) -> tuple[TableVersion, ...]:
 
 
 def known(workspace: Workspace, spec: Spec, sources: Sources) -> Known:
-    """Rows and labels as of `sources`, matured ones as decisions: a row's newest correction, as of when the row first arrived.
+    """Rows and labels as of `sources`, matured ones as decisions: each row as it first came, with the newest label.
 
-    What came between the two was not known when the decision was taken, so no window may show it.
+    What came later, a correction of the row itself too, was not known when the decision was taken. A file that is sent again
+    says better what it said before: of a row that came in a file the newest content counts, as of when it first arrived.
     """
     rows, told = _rows(workspace, spec, sources), _told(workspace, _named(sources, labels_topic(spec)), sources.as_of)
-    events, decisions = _versions(rows, told, spec), newest(_with_labels(rows, _last(told), spec))
-    first = rows.group_by("_key").agg(pl.col("_arrived").min())
-    decisions = decisions.drop("_arrived").join(first, on="_key", how="left", maintain_order="left")
+    events, last = _versions(rows, told, spec), newest(_with_labels(rows, _last(told), spec))
+    first = rows.sort(*ORDER).unique("_key", keep="first", maintain_order=True)
+    if isinstance(spec.data.source, Files):
+        decisions = last.drop("_arrived").join(
+            first.select("_key", "_arrived"), on="_key", how="left", maintain_order="left"
+        )
+    else:
+        outcomes = last.select("_key", "_target", "_label_arrived")
+        decisions = first.join(outcomes, on="_key", how="left", maintain_order="left")
     born = pl.coalesce(pl.col("_at"), pl.col("_arrived"))
     wait = spec.data.labels.matured_after if spec.data.labels else None
     tables = joined_as_of(workspace, spec, sources)

@@ -41,17 +41,27 @@ def row(offset: int, key: str, at: float, came: float, x: float) -> dict[str, ob
     }  # fmt: skip
 
 
-def test_a_corrected_row_sees_what_was_known_when_it_first_came(workspace):
+@pytest.mark.parametrize(
+    ("source", "x", "spent"),
+    [
+        ("rows", {"a": 10.0, "b": 1.0, "late": 500.0}, {"a": 10.0, "b": 11.0, "late": 510.0}),
+        ({"files": ["rows.csv"]}, {"a": 10.0, "b": 2.0, "late": 500.0}, {"a": 10.0, "b": 12.0, "late": 510.0}),
+    ],
+)
+def test_a_corrected_row_is_what_was_known_when_it_first_came_but_for_its_label(workspace, source, x, spent):
     rows = [
         row(0, "a", 1, 1, 10.0),
         row(1, "late", 1.5, 9, 500.0),  # it had happened before b, and arrived long after
         row(2, "b", 2, 2, 1.0),
-        row(3, "b", 2, 10, 2.0),  # the correction comes after the late one
+        row(3, "b", 2, 10, 2.0) | {"y": "0"},  # the correction comes after the late one
     ]
     times = pl.Datetime("us", "UTC")
-    workspace.lake.append("rows", pl.DataFrame(rows, schema_overrides={"_at": times, "_arrived": times, "at": times}))
-    spec = Spec.model_validate(SPEC)
+    spec = Spec.model_validate({**SPEC, "data": {**SPEC["data"], "source": source}})
+    workspace.lake.append(
+        spec.topic, pl.DataFrame(rows, schema_overrides={"_at": times, "_arrived": times, "at": times})
+    )
     found = frames.known(workspace, spec, Sources(START + 20 * DAY, frames.tables_of(workspace, spec), ""))
     made = frames.with_features(workspace, spec, plan_of(spec), found)
-    assert dict(made.select("_key", "x").iter_rows()) == {"a": 10.0, "b": 2.0, "late": 500.0}
-    assert dict(made.select("_key", "spent").iter_rows()) == {"a": 10.0, "b": 12.0, "late": 510.0}
+    assert dict(made.select("_key", "x").iter_rows()) == x
+    assert dict(made.select("_key", "spent").iter_rows()) == spent
+    assert dict(made.select("_key", "_target").iter_rows()) == {"a": "1", "b": "0", "late": "1"}
