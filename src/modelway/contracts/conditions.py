@@ -3,14 +3,13 @@
 A condition is broken where it is false; where a value is missing that it needs, it is missing and breaks nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from modelway.contracts.values import as_string
-from modelway.errors import SpecError
 from modelway.expressions.grammar import Call, Name, Node, parse
-from modelway.expressions.meaning import names, read
+from modelway.expressions.meaning import names, read_condition
 from modelway.expressions.row import Closure, closure
 from modelway.expressions.values import NAN, Nature, as_moment
 from modelway.spec.contract import Action, Check, ColumnType, Rule
@@ -42,8 +41,11 @@ class Condition:
 def conditions(rules: Mapping[str, Rule], checks: Sequence[Check]) -> list[Condition]:
     """The compiled `expr` checks; raises SpecError naming the check and the place in it."""
     natures = {name: NATURES.get(rule.type, "number") for name, rule in rules.items()}
+    truths = {name for name, rule in rules.items() if rule.type == "bool"}
     return [
-        _condition(number, check, check.expr, natures) for number, check in enumerate(checks) if check.expr is not None
+        _condition(number, check, check.expr, natures, truths)
+        for number, check in enumerate(checks)
+        if check.expr is not None
     ]
 
 
@@ -79,11 +81,10 @@ def told(names: Sequence[str], values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {'missing' if values[name] is None else as_string(values[name])}" for name in names)
 
 
-def _condition(number: int, check: Check, text: str, natures: Mapping[str, Nature]) -> Condition:
-    place = f"checks[{number}]"
-    meaning = read(text, place, natures)
-    if meaning.nature != "number":
-        raise SpecError(f"{place}.expr: {text} is no condition but a {meaning.nature}", "write what must hold of it")
+def _condition(
+    number: int, check: Check, text: str, natures: Mapping[str, Nature], truths: Collection[str]
+) -> Condition:
+    meaning = read_condition(text, f"checks[{number}]", natures, truths)
     slots = {name: slot for slot, name in enumerate(meaning.uses)}
     return Condition(check.label, text, meaning.tree, natures, meaning.uses, check.action, closure(meaning.tree, slots))
 

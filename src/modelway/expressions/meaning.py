@@ -11,7 +11,7 @@ The law, which both compilers keep:
 """
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from modelway.expressions.grammar import MINUS, Call, Literal, Name, Node, parse, refusal
@@ -73,11 +73,45 @@ class Meaning:
 
 def read(text: str, feature: str, columns: Mapping[str, Nature]) -> Meaning:
     """Parse and check; raises SpecError with a caret and, for an unknown name, the nearest known one."""
+    meaning = _meaning(text, feature, columns)
+    if meaning.nature == "moment":
+        raise refusal(feature, text, meaning.tree.place, "a feature is a number or a word, not a time", _TIMES)
+    return meaning
+
+
+def read_condition(text: str, check: str, columns: Mapping[str, Nature], truths: Collection[str]) -> Meaning:
+    """The same of what must hold of a row; raises SpecError where it is no truth. `truths`: columns that are true or false."""
+    meaning = _meaning(text, check, columns)
+    if (odd := _untrue(meaning.tree, text, truths)) is not None:
+        told = f"what must hold of a row is true or false, and this is {_ARTICLES[meaning.nature]}"
+        raise refusal(check, text, odd.place, told, _CONDITIONS)
+    return meaning
+
+
+def _meaning(text: str, feature: str, columns: Mapping[str, Nature]) -> Meaning:
     tree = parse(text, feature)
     checked, nature = _checked(tree, _Place(text, feature, columns))
-    if nature == "moment":
-        raise refusal(feature, text, tree.place, "a feature is a number or a word, not a time", _TIMES)
     return Meaning(checked, nature, tuple(dict.fromkeys(names(tree))))
+
+
+def _untrue(node: Node, text: str, truths: Collection[str]) -> Node | None:
+    """The part of an expression that gives something else than true or false; None when none does."""
+    if isinstance(node, Name):
+        return None if node.name in truths else node
+    if isinstance(node, Literal):
+        return None if text[node.place :].lower().startswith(("true", "false")) else node
+    if node.function in _TRUTHS:
+        return None
+    if node.function not in _EITHER:
+        return node
+    given = node.given[1:] if node.function == "if" else node.given
+    return next((odd for one in given if (odd := _untrue(one, text, truths)) is not None), None)
+
+
+_TRUTHS = ("<", "<=", ">", ">=", "==", "!=", "in", "and", "or", "not", "is_missing")
+_EITHER = ("if", "coalesce", "if_missing")
+"""These give what they are given."""
+_CONDITIONS = "compare it with something, for example amount <= limit"
 
 
 def names(tree: Node) -> list[str]:

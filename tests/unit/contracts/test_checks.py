@@ -72,6 +72,38 @@ def test_an_expression_that_cannot_be_is_a_spec_error(text, words):
         compile_row(contract(AMOUNTS, {"expr": text}))
 
 
+@pytest.mark.parametrize(
+    ("text", "place", "words"),
+    [
+        ("amount + limit", 7, "a number"),
+        ("amount", 0, "a number"),
+        ("1", 0, "a number"),
+        ("-amount", 0, "a number"),
+        ("lower(state)", 0, "a word"),
+        ("at", 0, "a time"),
+        ('coalesce("2026-01-01", at)', 9, "a time"),
+        ("if(amount > 5, paid, limit)", 21, "a number"),
+    ],
+)
+def test_what_is_neither_true_nor_false_is_no_condition(text, place, words):
+    columns = AMOUNTS | rules(state={"type": "string"}, at={"type": "datetime"}, paid={"type": "bool"})
+    with pytest.raises(SpecError, match=f"true or false, and this is {words}\n    .*\n    {' ' * place}\\^") as caught:
+        compile_row(contract(columns, {"expr": text}))
+    assert "compare it" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "paid", "not paid", "amount > 1 or paid", "is_missing(amount)", "if(paid, amount > 5, True)",
+        "if_missing(amount > 5, false)", "coalesce(paid, amount == 1)", "amount in [1, 2]",
+    ],
+)  # fmt: skip
+def test_what_is_true_or_false_is_a_condition(text):
+    columns = AMOUNTS | rules(paid={"type": "bool"})
+    assert compile_row(contract(columns, {"expr": text}))({"amount": 1, "limit": 2, "paid": True})
+
+
 def test_values_that_may_not_come_together_twice():
     columns = rules(account={"type": "string"}, day={"type": "int"})
     frame = pl.DataFrame({"account": ["a", "a", "a", "b", None, None], "day": [1, 2, 1, 1, 1, 1]})
