@@ -74,7 +74,14 @@ class Distribution(Part):
 
 
 class Rule(Part):
-    """What one column must hold. A value of the wrong type always breaches."""
+    """What one column must hold. A value that cannot be read as the column's type always breaches.
+
+    Text is read: as a float or an int when all of it is such a number (`"12.5"` is the float 12.5, `"5.0"` the int 5, `"5.5"`
+    no int), as a bool when it is true, false, yes, no, 1 or 0, as a date or a datetime when it is ISO 8601 (in UTC where it
+    names no zone). The numbers 1 and 0 are a bool too. As a string a number, a bool or a time is its text: 5 is `"5"`. A bool
+    is no number, nor is infinity, and a number is no time. Missing is null, NaN, `""` and, but for strings in events and
+    requests, text of blanks.
+    """
 
     type: ColumnType
     """float, int, string, bool, date or datetime."""

@@ -1,5 +1,7 @@
 """What happens to the rows of a batch: quarantined, rejected as a whole, or warned of; every breach is named."""
 
+from datetime import date
+
 import polars as pl
 import pytest
 
@@ -112,3 +114,18 @@ def test_repeats_are_found_by_counting_and_by_comparing_alike(spread):
 def test_a_nested_value_is_shown_as_it_came():
     checked = check(pl.DataFrame({"x": [[1, 2]]}), x=Rule(type="float"))
     assert [(b.value, b.reason) for b in checked.breaches] == [("[1, 2]", "x: '[1, 2]' is no number")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "raw", "read"),
+    [
+        ("float", "12.5", 12.5), ("int", "5.0", 5), ("int", "5.5", "wrong"), ("float", True, "wrong"), ("float", "inf", "wrong"),
+        ("string", 5, "5"), ("string", True, "true"), ("bool", "Yes", True), ("bool", 1, True), ("bool", "2", "wrong"),
+        ("datetime", 5, "wrong"), ("date", "2024-01-31T23:30:00-02:00", date(2024, 2, 1)), ("float", " ", None),
+        ("string", " ", " "), ("string", "", None),
+    ],
+)  # fmt: skip
+def test_a_value_is_read_as_the_reference_says(kind, raw, read):
+    checked = check(pl.DataFrame({"x": [raw]}), x=Rule(type=kind))
+    assert [b.rule for b in checked.breaches] == (["type"] if read == "wrong" else [])
+    assert checked.accepted["x"].to_list() == ([] if read == "wrong" else [read])
