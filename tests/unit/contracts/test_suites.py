@@ -4,6 +4,7 @@ import json
 import os
 import sys
 
+import pandas as pd
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,6 +16,7 @@ from modelway.contracts.rules import at_most
 from modelway.contracts.suites import contract_of_suite
 from modelway.contracts.table import check_table
 from modelway.errors import MissingExtraError, UnreadableFileError
+from modelway.files.read import read_table
 from modelway.spec.contract import Check, Rule
 from tests.support.contracts import Case, cases
 from tests.support.world import START
@@ -217,3 +219,18 @@ def test_a_rule_that_cannot_be_evaluated_is_no_breach():
     assert raw.breaches == {(1, "x", "type")}
     assert list(raw.unevaluated) == ["x: min"]
     assert verdicts(contract, frame).breaches == {(0, "x", "min"), (1, "x", "type")}
+
+
+def test_empty_text_is_missing_to_modelway_and_a_value_to_a_suite_that_is_asked_of_raw_rows(tmp_path):
+    """As docs/how-to/contracts.md has it: in every kind of file; the second engine is handed it as missing."""
+    frame = pl.DataFrame({"x": ["a", ""]})
+    frame.write_parquet(tmp_path / "x.parquet")
+    frame.write_ndjson(tmp_path / "x.ndjson")
+    (tmp_path / "x.csv").write_text('x\na\n""\n')
+    for path in sorted(tmp_path.iterdir()):
+        assert read_table(path, text=["x"])["x"].to_list() == ["a", None], path.name
+    contract = Contract(rules(x={"type": "string", "nulls": 0, "in": ["a"], "pattern": "a"}))
+    assert [(b.row, b.rule) for b in check_table(frame, contract, None).breaches] == [(1, "nulls")]
+    assert verdicts(contract, frame).breaches == {(1, "x", "nulls")}
+    raw = pd.DataFrame({"x": ["a", ""]})
+    assert verdicts_on(contract, {"given": raw, "read": raw}).breaches == {(1, "x", "in"), (1, "x", "pattern")}
