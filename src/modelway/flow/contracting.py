@@ -92,13 +92,20 @@ def section(contract: Contract) -> str:
 
 
 def check_file(workspace: Workspace, name: str, data: Path) -> "Checked":
-    """Every breach in a data file, other tables of the lake asked too; nothing is written."""
+    """Every breach in a data file, other tables of the lake asked too.
+
+    Nothing is written. Raises ContractError when a column is not in the file; the target may be wanting, as in rows to predict.
+    """
     from modelway.contracts.table import check_table
+    from modelway.flow.columns import demand_columns, named_columns
     from modelway.flow.sources import values_in
 
-    contract = contract_at(workspace, name)
-    key = workspace.spec(name.partition("@")[0]).data.key
-    return check_table(_rows(contract, data), contract, key, values_in(workspace.lake))
+    contract, spec = contract_at(workspace, name), workspace.spec(name.partition("@")[0])
+    rows = _rows(contract, data)
+    wanting = [name for name, rule in contract.rules.items() if name == spec.data.target and rule.nulls is None]
+    wanted = [name for name in named_columns(spec, contract.rules) if name not in wanting]
+    demand_columns(rows.columns, wanted, spec, data.name)
+    return check_table(rows, contract, spec.data.key, values_in(workspace.lake))
 
 
 def _rows(contract: Contract, data: Path) -> "pl.DataFrame":

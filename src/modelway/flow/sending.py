@@ -23,6 +23,7 @@ import sqlalchemy as sa
 from modelway import faults
 from modelway.errors import ContractError, UnreadableFileError
 from modelway.expressions.values import microseconds
+from modelway.flow.columns import demand_columns, named_columns
 from modelway.flow.sources import source_of
 from modelway.spec.model import Files, Spec
 from modelway.state.schema import settings
@@ -112,10 +113,6 @@ def send(workspace: Workspace, spec: Spec, files: Iterable[Unsent], paths: Seque
 def words_of(spec: Spec) -> list[str]:
     """The columns that stay text when a file is read, whatever its few rows look like."""
     return [name for name, rule in spec.contract.items() if rule.type == "string"]
-
-
-def listed(names: list[str]) -> str:
-    return ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
 
 
 def _arrivals(workspace: Workspace, spec: Spec, paths: Sequence[Path]) -> dict[Path, datetime]:
@@ -245,7 +242,9 @@ def _looked_at(path: Path, note: Note, spec: Spec, tell: Callable[[float], None]
     plan = plan_of(path, text=words, tell=tell)
     found = pieces_of(path, plan, text=words)
     first = next(found).read()
-    _demand_columns(first, spec, path.name)
+    demand_columns(first.columns, named_columns(spec, spec.contract), spec, path.name)
+    if first.height == 0:
+        raise UnreadableFileError(f"{path.name} has no rows", "give a file with at least one row of data")
     second = next(found, None)
     look = _look(first.head(_FIRST_ROWS), spec)
     if not look.enough and first.height > _FIRST_ROWS:
@@ -274,17 +273,6 @@ def _look(frame: "pl.DataFrame", spec: Spec) -> _Look:
     if target in frame.columns:
         values = target_text(checked.accepted[target]).drop_nulls().alias("value").value_counts()
     return _Look(checked.accepted.height, values, reasons)
-
-
-def _demand_columns(frame: "pl.DataFrame", spec: Spec, file: str) -> None:
-    gone = [name for name in spec.contract if name not in frame.columns]
-    if gone:
-        raise ContractError(
-            f"{file} has no column {', '.join(gone)}, which the contract names (there: {listed(frame.columns)})",
-            f"add the column to the file, or take it out of the contract in models/{spec.model}/modelway.yaml",
-        )
-    if frame.height == 0:
-        raise UnreadableFileError(f"{file} has no rows", "give a file with at least one row of data")
 
 
 def _setting_of(spec: Spec, path: Path) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from modelway.errors import DataError, NotFoundError, SpecError, TooLittleDataError
-from modelway.flow.sending import Unsent, counted, listed, words_of
+from modelway.flow.columns import listed
+from modelway.flow.sending import Unsent, counted, words_of
 from modelway.flow.sources import labels_topic
 from modelway.spec.document import with_line
 from modelway.spec.fields import meant

@@ -7,8 +7,9 @@ import pytest
 import yaml
 
 from modelway.contracts.contract import contract_of, to_plain
-from modelway.errors import NotFoundError, SpecError, UnreadableFileError, UsageError
+from modelway.errors import ContractError, NotFoundError, SpecError, UnreadableFileError, UsageError
 from modelway.flow import contracting
+from modelway.flow.sending import send_files
 from modelway.records import Manifest, OperatingPoint, Validation, dumps
 from modelway.registry import versions
 from modelway.spec.model import Spec
@@ -124,6 +125,40 @@ def test_the_command_names_every_breach_of_a_file(workspace, tmp_path):
     shown = modelway("contract", "check", "loans", "--data", "june.csv", cwd=root)
     assert "2 of 3 rows would be accepted" in shown.out
     assert shown.code == 1
+
+
+KEYED = """\
+model: loans
+task: binary
+data: {source: {files: ["*.csv"]}, key: id, event_time: at, target: bad}
+contract:
+  id: {type: string}
+  at: {type: datetime, on_breach: warn}
+  amount: {type: float, min: 0}
+  bad: {type: int}
+"""
+
+
+def test_a_column_that_is_not_in_the_file_is_said_once_with_the_nearest_one(workspace):
+    workspace.places.spec("loans").write_text(KEYED)
+    file = workspace.places.root / "june.csv"
+    file.write_text("key,at,amonut,bad\na,2026-01-01,1,0\nb,2026-01-01,2,1\n")
+    words = r"june\.csv has no column id, amount \(but amonut\), which models/loans/modelway\.yaml names \(there: key, at, amonut"
+    with pytest.raises(ContractError, match=words) as caught:
+        contracting.check_file(workspace, "loans", file)
+    assert "call amonut amount there" in caught.value.fix
+    with pytest.raises(ContractError, match=words):
+        send_files(workspace, workspace.spec("loans"))
+
+
+def test_rows_to_predict_have_no_target_and_are_checked(workspace):
+    workspace.places.spec("loans").write_text(KEYED)
+    file = workspace.places.root / "score.csv"
+    file.write_text("id,at,amount\na,2026-01-01,1\nb,2026-01-01,2\n")
+    assert contracting.check_file(workspace, "loans", file).breaches == ()
+    workspace.places.spec("loans").write_text(KEYED.replace("bad: {type: int}", "bad: {type: int, nulls: 0}"))
+    with pytest.raises(ContractError, match="no column bad"):
+        contracting.check_file(workspace, "loans", file)
 
 
 def test_what_is_no_suite_is_said_with_the_fix(tmp_path):
