@@ -1,7 +1,8 @@
 """A model's contract: shown, compared, checked on a file, and carried to Great Expectations and back."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from modelway.errors import SpecError, UnreadableFileError, UsageError
 from modelway.records import Manifest, loads
 from modelway.registry import versions
 from modelway.spec.document import with_line
+from modelway.spec.model import Spec
 from modelway.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -92,7 +94,7 @@ def section(contract: Contract) -> str:
 
 
 def check_file(workspace: Workspace, name: str, data: Path) -> "Checked":
-    """Every breach in a data file, other tables of the lake asked too.
+    """Every breach in a data file, other tables of the lake asked too, and every row without key or event time.
 
     Nothing is written. Raises ContractError when a column is not in the file; the target may be wanting, as in rows to predict.
     """
@@ -105,7 +107,38 @@ def check_file(workspace: Workspace, name: str, data: Path) -> "Checked":
     wanting = [name for name, rule in contract.rules.items() if name == spec.data.target and rule.nulls is None]
     wanted = [name for name in named_columns(spec, contract.rules) if name not in wanting]
     demand_columns(rows.columns, wanted, spec, data.name)
-    return check_table(rows, contract, spec.data.key, values_in(workspace.lake))
+    return _with_nameless(check_table(rows, contract, spec.data.key, values_in(workspace.lake)), spec)
+
+
+def _with_nameless(checked: "Checked", spec: Spec) -> "Checked":
+    """With a breach for each row that the contract takes and that ingesting refuses: no key, or no event time."""
+    import polars as pl
+
+    from modelway.contracts.breaches import of_values
+    from modelway.flow.sources import source_of
+    from modelway.ingest.batch import known_rows, nameless
+
+    source = source_of(spec)
+    taken = replace(checked, rows=checked.rows.with_row_index("_row")).accepted
+    known = known_rows(taken, source)
+    reasons = nameless(known, source)
+    if reasons is None:
+        return checked
+    found = [checked.table]
+    without_key = known["_key"].is_null()
+    for role, column, these in (("key", source.key, without_key), ("event_time", source.event_time, ~without_key)):
+        here = known.with_columns(reasons).filter(these & reasons.is_not_null())
+        if column and here.height:
+            words = partial(_always, str(here["_reasons"][0]))
+            broken = of_values(column, role, "quarantine", here["_row"].cast(pl.Int64), checked.rows[column], words)
+            found.append(broken.with_columns(here["_key"].alias("key")))
+    return replace(checked, table=pl.concat(found).sort("row", maintain_order=True))
+
+
+def _always(words: str, value: Any) -> str:
+    """The same of every value."""
+    del value
+    return words
 
 
 def _rows(contract: Contract, data: Path) -> "pl.DataFrame":

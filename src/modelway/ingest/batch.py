@@ -146,19 +146,23 @@ class Split:
 def split(decoded: Decoded, source: Source) -> Split:
     """Rows that the contract takes, with `_key`, `_content` and `_at`; and those it refuses, raw and with reasons."""
     checked = source.check(decoded.rows)
-    rows = checked.accepted
-    content = contents(rows.select(source.content) if source.content else rows)
-    known = rows.drop([c for c in ("_key", "_content", "_at") if c in rows.columns and c != "_key"])
-    known = known.with_columns(keys(known, source.key, content), content, moments(rows, source.event_time))
-    nameless = _nameless(known, source)
+    known = known_rows(checked.accepted, source)
+    without = nameless(known, source)
     refused = [raw_rows(checked.quarantined, source.key), shaped(decoded.bad)]
-    if nameless is not None:
-        refused.append(raw_rows(known.with_columns(nameless).filter(nameless.is_not_null()), source.key))
-        known = known.filter(nameless.is_null())
+    if without is not None:
+        refused.append(raw_rows(known.with_columns(without).filter(without.is_not_null()), source.key))
+        known = known.filter(without.is_null())
     return Split(known, pl.concat(refused).sort(SPOT), dict(checked.warnings), dict(checked.counts))
 
 
-def _nameless(rows: pl.DataFrame, source: Source) -> pl.Series | None:
+def known_rows(rows: pl.DataFrame, source: Source) -> pl.DataFrame:
+    """Rows that the contract takes with what they are known by: `_key`, `_content` and `_at`."""
+    content = contents(rows.select(source.content) if source.content else rows)
+    known = rows.drop([c for c in ("_key", "_content", "_at") if c in rows.columns and c != "_key"])
+    return known.with_columns(keys(known, source.key, content), content, moments(rows, source.event_time))
+
+
+def nameless(rows: pl.DataFrame, source: Source) -> pl.Series | None:
     """Why a row cannot be kept although the contract takes it: no key, no event time; None when all can."""
     wanted = {"_key": (source.key, "the key is missing"), "_at": (source.event_time, "no event time")}
     if not any(column and rows[name].null_count() for name, (column, _) in wanted.items()):

@@ -9,6 +9,7 @@ import yaml
 from modelway.contracts.contract import contract_of, to_plain
 from modelway.errors import ContractError, NotFoundError, SpecError, UnreadableFileError, UsageError
 from modelway.flow import contracting
+from modelway.flow.feeding import ingest
 from modelway.flow.sending import send_files
 from modelway.records import Manifest, OperatingPoint, Validation, dumps
 from modelway.registry import versions
@@ -137,6 +138,35 @@ contract:
   amount: {type: float, min: 0}
   bad: {type: int}
 """
+
+
+def test_rows_without_key_or_event_time_are_breaches_as_they_are_when_the_file_is_ingested(workspace):
+    workspace.places.spec("loans").write_text(KEYED)
+    file = workspace.places.root / "june.csv"
+    lines = [
+        "a,2026-01-01,1,0",
+        ",2026-01-01,2,1",
+        "c,,3,0",
+        "d,yesterday,4,0",
+        ",,5,0",
+        ",2026-01-01,-1,0",
+        '" ",2026-01-02,7,1',
+    ]
+    file.write_text("\n".join(["id,at,amount,bad", *lines]))
+    found = contracting.check_file(workspace, "loans", file)
+    told = [(b.row, b.key, b.column, b.rule, b.action, b.reason) for b in found.breaches if b.rule != "type"]
+    assert told == [
+        (1, None, "id", "key", "quarantine", "id: the key is missing"),
+        (2, "c", "at", "event_time", "quarantine", "at: no event time"),
+        (3, "d", "at", "event_time", "quarantine", "at: no event time"),
+        (4, None, "id", "key", "quarantine", "id: the key is missing"),
+        (5, None, "amount", "min", "quarantine", "amount: -1 is below 0"),
+        (6, None, "id", "key", "quarantine", "id: the key is missing"),
+    ]
+    spec = workspace.spec("loans")
+    send_files(workspace, spec)
+    (done,) = ingest(workspace, spec)
+    assert (found.accepted.height, found.rows.height - found.accepted.height) == (done.accepted, done.quarantined)
 
 
 def test_a_column_that_is_not_in_the_file_is_said_once_with_the_nearest_one(workspace):
