@@ -1,19 +1,15 @@
 """What single expectations of Great Expectations say, in the words of a contract; one reader a type of expectation."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from modelway.contracts.arguments import Arguments, NoCounterpartError, finite
 from modelway.contracts.conditions import alike
 from modelway.contracts.values import EXACT
 from modelway.spec.contract import ColumnType
 
 _PLACES = frozenset({"column", "column_A", "column_B", "column_list"})
-
-
-class NoCounterpartError(Exception):
-    """Why an expectation, or one of its arguments, cannot be said in a contract."""
 
 
 @dataclass
@@ -22,6 +18,8 @@ class Draft:
     checks: list[dict[str, Any]] = field(default_factory=list)
     numbers: set[str] = field(default_factory=set)
     """Columns that are compared as numbers are: what stands in for a type that is not named."""
+    notes: list[str] = field(default_factory=list)
+    """What is left out because it says nothing."""
 
     def of(self, column: Any) -> dict[str, Any]:
         return self.rules.setdefault(str(column), {})
@@ -36,7 +34,7 @@ class Draft:
 class Said:
     """The arguments of an expectation, and what a suite of ours carries in `meta`."""
 
-    given: Mapping[str, Any]
+    given: Arguments
     ours: Mapping[str, Any]
 
 
@@ -66,7 +64,7 @@ _BY_NAME: dict[str, ColumnType] = {
 
 def _type(draft: Draft, one: Said) -> None:
     _demand_only(one.given, "type_", "type_list")
-    names = one.given.get("type_list") or [one.given.get("type_")]
+    names = one.given.get("type_list") or [one.given["type_"]]
     kinds = list(dict.fromkeys(_BY_NAME[name] for name in names if name in _BY_NAME))
     if not kinds or (len(kinds) > 1 and set(kinds) != {"int", "float"}):
         raise NoCounterpartError(f"{', '.join(map(str, names))} is none of a contract's types")
@@ -93,9 +91,19 @@ def _set(draft: Draft, one: Said) -> None:
     _demand_only(one.given, "value_set", "mostly")
     if "new_categories" in one.ours.get("rules", ()) or one.given.get("mostly", 1) != 1:
         most = round(1 - float(one.given.get("mostly", 1)), 9)
-        _lying(draft, one)["new_categories"] = {"known": list(one.given["value_set"]), "most": most}
+        _lying(draft, one)["new_categories"] = {"known": _there(draft, one), "most": most}
     else:
-        draft.put(one.given["column"], "in", list(one.given["value_set"]))
+        draft.put(one.given["column"], "in", _there(draft, one))
+
+
+def _there(draft: Draft, one: Said) -> list[Any]:
+    """The values of a set; null among them says nothing, as missing values are not asked."""
+    values = [value for value in one.given["value_set"] if value is not None]
+    if not values:
+        raise NoCounterpartError("its value_set names no value")
+    if len(values) < len(one.given["value_set"]):
+        draft.notes.append(f"{one.given['column']}: null in a value_set says nothing, as missing values are not asked")
+    return values
 
 
 def _regex(draft: Draft, one: Said) -> None:
@@ -140,12 +148,14 @@ def _lengths(draft: Draft, one: Said) -> None:
     pairs = (("value", "=="), ("min_value", ">="), ("max_value", "<="))
     said = [f"{column} {sign} {_number(one.given[key])}" for key, sign in pairs if key in one.given]
     draft.of(one.given["column"]).setdefault("type", "string")
+    if not said:
+        raise NoCounterpartError("it has no bound")
     _check(draft, one, {"expr": " and ".join(said)})
 
 
 def _not_in(draft: Draft, one: Said) -> None:
     _demand_only(one.given, "value_set")
-    words = [_literal(value) for value in one.given["value_set"]]
+    words = [_literal(value) for value in _there(draft, one)]
     draft.of(one.given["column"])
     _check(draft, one, {"expr": f"{_name(one.given['column'])} not in [{', '.join(words)}]"})
 
@@ -199,7 +209,7 @@ def _count(draft: Draft, one: Said) -> None:
         one.given.get("value", one.given.get("min_value", 0)),
         one.given.get("value", one.given.get("max_value")),
     )
-    _check(draft, one, {"volume": {"min": int(low)} | ({"max": int(high)} if high is not None else {})})
+    _check(draft, one, {"volume": {"min": _whole(low)} | ({"max": _whole(high)} if high is not None else {})})
 
 
 def _mean(draft: Draft, one: Said) -> None:
@@ -244,17 +254,24 @@ def _check(draft: Draft, one: Said, said: dict[str, Any]) -> None:
     draft.checks.append(said)
 
 
+def _whole(value: Any) -> int:
+    number = finite(value)
+    if number < 0 or not number.is_integer():
+        raise NoCounterpartError(f"{value} is no count of rows")
+    return int(number)
+
+
 def _name(column: Any) -> str:
     text = str(column)
-    return (
-        text if text.isidentifier() and text.lower() not in ("and", "or", "not", "in", "true", "false") else f"`{text}`"
-    )
+    if text.isidentifier() and text.lower() not in ("and", "or", "not", "in", "true", "false"):
+        return text
+    if "`" in text or not text:
+        raise NoCounterpartError(f"an expression cannot name the column {text!r}")
+    return f"`{text}`"
 
 
 def _number(value: Any) -> str:
-    number = float(value)
-    if not math.isfinite(number):
-        raise NoCounterpartError(f"{value} is no bound")
+    number = finite(value)
     return str(int(number)) if number.is_integer() and abs(number) < EXACT else repr(number)
 
 
@@ -263,6 +280,8 @@ def _literal(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return _number(value)
+    if '"' in str(value) and "'" in str(value):
+        raise NoCounterpartError(f"an expression cannot hold the word {value!r}: it has quotes of both kinds")
     quote = "'" if '"' in str(value) else '"'
     return f"{quote}{value}{quote}"
 

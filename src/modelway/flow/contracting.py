@@ -1,6 +1,7 @@
 """A model's contract: shown, compared, checked on a file, and carried to Great Expectations and back."""
 
 import json
+import os
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -63,11 +64,13 @@ def export(workspace: Workspace, name: str, file: Path, docs: Path | None = None
     from modelway.contracts.great_expectations import suite_json, write_docs
 
     contract, suite = contract_at(workspace, name), name.replace("@", "_")
-    made = counterparts(contract)
-    _write(file, json.dumps(suite_json(contract, suite), indent=2, ensure_ascii=False) + "\n")
+    made, text = counterparts(contract), json.dumps(suite_json(contract, suite), indent=2, ensure_ascii=False)
+    frame = _rows(contract, data) if docs is not None and data is not None else None
+    if docs is not None:
+        _demand_folder(docs)
+    _write(file, text + "\n")
     files = [str(file)]
     if docs is not None:
-        frame = _rows(contract, data) if data is not None else None
         files.append(str(write_docs(contract, suite, docs, workspace.clock.now(), frame)))
     return Exported(tuple(files), len(made.expectations), made.without)
 
@@ -78,7 +81,9 @@ def read_suite(file: Path) -> Imported:
         suite = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UnreadableFileError(f"{file} does not exist", "give the JSON file of a suite") from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except OSError as error:
+        raise UnreadableFileError(f"cannot read {file}: {error.strerror}", "give the JSON file of a suite") from error
+    except (ValueError, RecursionError) as error:
         raise UnreadableFileError(f"{file} is no JSON: {error}", "give the JSON file of a suite") from error
     return contract_of_suite(suite if isinstance(suite, dict) else {})
 
@@ -154,6 +159,19 @@ def _of_spec(workspace: Workspace, model: str) -> Contract:
     except SpecError as error:
         raise with_line(error, workspace.places.spec(model)) from error
     return contract
+
+
+def _demand_folder(folder: Path) -> None:
+    """Raises UsageError before anything is written where no pages can be."""
+    fix = "name a folder that you can write, or one that is not there yet"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise UsageError(f"{folder} is a file and no folder: there is no place for Data Docs", fix) from error
+    except OSError as error:
+        raise UsageError(f"cannot write {folder}: {error.strerror}", fix) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"cannot write {folder}: it may only be read", fix)
 
 
 def _write(file: Path, text: str) -> None:

@@ -21,10 +21,15 @@ def contract_mistakes(spec: Spec) -> Iterator[Mistake]:
         place = ("contract", name)
         if not name.strip() or name.startswith("_"):
             yield Mistake(place, "names that start with _ are Modelway's own", "give the column another name")
-        yield from (Mistake((*place, key), what, fix) for key, what, fix in (*_rule(rule), *_named(rule)))
-        yield from (Mistake((*place, "distribution", key), what, fix) for key, what, fix in _distribution(rule))
+        yield from (Mistake((*place, *key), what, fix) for key, what, fix in rule_mistakes(rule))
     for number, check in enumerate(spec.checks):
         yield from (Mistake(("checks", number, *key), what, fix) for key, what, fix in _check(check, spec))
+
+
+def rule_mistakes(rule: Rule) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    """Keys in the rule, what is wrong, and the fix."""
+    yield from (((key,), what, fix) for key, what, fix in (*_rule(rule), *_named(rule)))
+    yield from ((("distribution", key), what, fix) for key, what, fix in _distribution(rule))
 
 
 def _rule(rule: Rule) -> Iterator[tuple[str, str, str]]:

@@ -1,6 +1,7 @@
 """Contracts as suites of Great Expectations, and suites as contracts: nothing is dropped on the way, in either direction."""
 
 import json
+import math
 import os
 import sys
 
@@ -180,6 +181,126 @@ def test_a_second_bound_is_told_not_dropped():
 def test_what_is_no_suite_is_said():
     with pytest.raises(UnreadableFileError, match="no suite"):
         contract_of_suite({"name": "x"})
+
+
+@pytest.mark.parametrize(
+    ("one", "place"),
+    [
+        (3, r"expectations\[1\] is 3"), (None, r"expectations\[1\] is None"), ("x", r"expectations\[1\] is 'x'"),
+        ({"type": "expect_table_row_count_to_equal", "kwargs": [1]}, r"expectations\[1\]\.kwargs is \[1\]"),
+        ({"type": "expect_table_row_count_to_equal", "meta": 5}, r"expectations\[1\]\.meta is 5"),
+        ({"type": "expect_table_row_count_to_equal", "meta": {"modelway": [5]}}, r"expectations\[1\]\.meta\.modelway is"),
+        ({"type": "expect_x", "meta": {"modelway": {"check": 5}}}, r"expectations\[1\]\.meta\.modelway\.check is 5"),
+    ],
+)  # fmt: skip
+def test_what_is_no_expectation_is_said_with_its_place(one, place):
+    good = expectation("column_values_to_be_unique", column="x")
+    with pytest.raises(UnreadableFileError, match=place) as caught:
+        contract_of_suite({"expectations": [good, one]})
+    assert "kwargs" in caught.value.fix
+
+
+def test_null_in_a_set_says_nothing_and_is_told():
+    of = {"column": "x", "value_set": ["a", None, "b"]}
+    found = contract_of_suite(
+        {
+            "expectations": [
+                expectation("column_values_to_be_in_set", **of),
+                expectation("column_values_to_not_be_in_set", **of),
+            ]
+        }
+    )
+    assert found.contract.rules["x"].allowed == ("a", "b")
+    assert [check.expr for check in found.contract.checks] == ['x not in ["a", "b"]']
+    assert any("null in a value_set" in words for words in found.assumed)
+    assert found.without == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (expectation("column_values_to_be_in_set", column="x", value_set=[None]), "names no value"),
+        (
+            expectation("column_values_to_be_in_set", column="x", value_set="abc"),
+            "value_set is 'abc' and not a list of values",
+        ),
+        (expectation("column_values_to_be_in_set", column="x", value_set=[["a"]]), "not a list of values"),
+        (expectation("column_values_to_be_in_set", column="x"), "its argument value_set is missing"),
+        (expectation("column_values_to_be_in_set", value_set=["a"]), "its argument column is missing"),
+        (expectation("column_values_to_be_unique", column=["x"]), "column is ['x'] and not a name"),
+        (
+            expectation("column_values_to_be_between", column="x", min_value={"$PARAMETER": "low"}),
+            "not a number or a time",
+        ),
+        (expectation("column_values_to_be_between", column="x", min_value=math.nan), "not a number or a time"),
+        (expectation("column_values_to_be_between", column="x", min_value=10**400), "not a number or a time"),
+        (expectation("column_values_to_not_be_null", column="x", mostly="most"), "mostly is 'most' and not a share"),
+        (
+            expectation("column_mean_to_be_between", column="x", min_value="a"),
+            "distribution.mean.min 'a' is not a number",
+        ),
+        (expectation("column_mean_to_be_between", column="x", min_value=3, max_value=1), "min, 3, is more than max, 1"),
+        (
+            expectation("column_quantile_values_to_be_between", column="x", quantile_ranges={"quantiles": [0.5]}),
+            "quantile_ranges",
+        ),
+        (expectation("column_value_lengths_to_be_between", column="x"), "no bound"),
+        (expectation("column_value_lengths_to_equal", column="x", value="two"), "must be a number"),
+        (expectation("column_values_to_be_null", column="x`y"), "cannot name the column"),
+        (expectation("column_values_to_not_be_in_set", column="x", value_set=["'\""]), "quotes of both kinds"),
+        (expectation("column_values_to_not_be_in_set", column="x", value_set=list(range(400))), "at most 300 parts"),
+        (expectation("table_row_count_to_equal", value=-1), "-1 is no count"),
+        (expectation("table_row_count_to_be_between", min_value="some"), "'some' is no bound"),
+        (expectation("column_values_to_be_of_type", column="x"), "type_ is missing"),
+        (expectation("compound_columns_to_be_unique", column_list="xy"), "column_list is 'xy' and not a list of names"),
+    ],
+)
+def test_an_expectation_that_is_not_as_its_reader_needs_it_is_listed(given, words):
+    found = contract_of_suite({"expectations": [given]})
+    assert (found.contract.rules, found.contract.checks) == ({}, ())
+    assert [one.rule for one in found.without] == [given["type"]]
+    assert words in found.without[0].why
+
+
+@pytest.mark.parametrize(
+    ("of", "given", "rule", "words"),
+    [
+        (
+            "str",
+            expectation("column_values_to_match_regex", column="x", regex="(("),
+            "pattern",
+            "no regular expression",
+        ),
+        (
+            "float",
+            expectation("column_values_to_match_regex", column="x", regex="a"),
+            "pattern",
+            "a float has no pattern",
+        ),
+        ("str", expectation("column_values_to_be_between", column="x", min_value=1), "min", "a string has no min"),
+        (
+            "int",
+            expectation("column_values_to_be_between", column="x", min_value=9, max_value=1),
+            "min",
+            "more than max",
+        ),
+        (
+            "int",
+            expectation("column_values_to_be_in_set", column="x", value_set=["a"]),
+            "in",
+            "not of the column's type",
+        ),
+    ],
+)
+def test_a_rule_that_does_not_fit_its_column_is_listed_and_the_others_stay(of, given, rule, words):
+    typed = expectation("column_values_to_be_of_type", column="x", type_=of)
+    unique = expectation("column_values_to_be_unique", column="x")
+    found = contract_of_suite({"expectations": [typed, given, unique]})
+    assert [(one.column, one.rule) for one in found.without] == [("x", rule)]
+    assert words in found.without[0].why
+    kept = found.contract.rules["x"]
+    assert kept.unique
+    assert getattr(kept, "allowed" if rule == "in" else rule) is None
 
 
 def test_data_docs_are_pages_of_the_suite_and_of_its_verdicts(tmp_path):

@@ -197,3 +197,18 @@ def test_what_is_no_suite_is_said_with_the_fix(tmp_path):
         contracting.read_suite(tmp_path / "x.json")
     with pytest.raises(UnreadableFileError, match="does not exist"):
         contracting.read_suite(tmp_path / "y.json")
+    with pytest.raises(UnreadableFileError, match=r"cannot read .*: Is a directory"):
+        contracting.read_suite(tmp_path)
+    (tmp_path / "z.json").write_text("[" * 100_000)
+    with pytest.raises(UnreadableFileError, match="no JSON"):
+        contracting.read_suite(tmp_path / "z.json")
+
+
+def test_pages_that_have_no_place_are_said_before_anything_is_written(workspace, tmp_path):
+    (tmp_path / "taken").write_text("mine")
+    for docs in (tmp_path / "taken", tmp_path / "taken" / "below"):
+        with pytest.raises(UsageError, match=r"taken is a file and no folder|cannot write") as caught:
+            contracting.export(workspace, "loans", tmp_path / "suite.json", docs)
+        assert "name a folder" in caught.value.fix
+    assert not (tmp_path / "suite.json").exists()
+    assert (tmp_path / "taken").read_text() == "mine"
