@@ -47,12 +47,14 @@ def new(
 ) -> None:
     """Look at a data file and write a model project: spec, model.py and a test; say what was decided, and why."""
     from modelway.cli.output import print_json, say, table
+    from modelway.files.heads import heads_of
     from modelway.files.read import read_table
     from modelway.scaffold.new import new_project
     from modelway.workspace import find_workspace
 
     places = find_workspace(where.resolve())
-    created = new_project(places.root, model, data, target, frame=read_table(data), overwrite=overwrite)
+    frame, heads = read_table(data), heads_of(data)
+    created = new_project(places.root, model, data, target, frame=frame, heads=heads, overwrite=overwrite)
     if json:
         print_json(created)
         return
@@ -63,10 +65,10 @@ def new(
 
 
 def check(model: Model, where: Where = HERE, json: Json = False) -> None:
-    """Check the spec, the stack and model.py; of data files it looks only for the target. Nothing is written."""
+    """Check the spec, the stack and model.py; of data files it looks for the target, and for columns that are there twice."""
     from modelway.cli.output import print_json, say
     from modelway.flow.opening import planned
-    from modelway.flow.targets import demand_there
+    from modelway.flow.targets import demand_single_columns, demand_there
     from modelway.training.user_code import load_user_code
 
     with opened(where) as workspace:
@@ -75,6 +77,7 @@ def check(model: Model, where: Where = HERE, json: Json = False) -> None:
         code = load_user_code(workspace.places.project(model))
         code.build(spec.training.params)
         demand_there(workspace, spec)
+        demand_single_columns(workspace, spec)
         names = [column.name for column in plan.columns]
     if json:
         print_json({"model": model, "task": spec.task, "columns": names, "code": code.digest})

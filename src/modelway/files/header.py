@@ -21,3 +21,12 @@ def repaired(names: Sequence[str]) -> list[str]:
         taken.add(free)
         made.append(free)
     return made
+
+
+def again(names: Sequence[str]) -> dict[str, list[str]]:
+    """By name that is there more than once: what its later columns are called."""
+    found: dict[str, list[str]] = {}
+    for name, called in zip(names, repaired(names), strict=True):
+        if name.strip() and name.strip() != called:
+            found.setdefault(name.strip(), []).append(called)
+    return found

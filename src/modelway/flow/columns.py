@@ -1,6 +1,7 @@
 """Whether a data file has the columns that a spec names, asked once of the file and not of each row."""
 
 from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
 
 from modelway.errors import ContractError
 from modelway.spec.fields import nearest
@@ -20,6 +21,23 @@ def demand_columns(there: Sequence[str], wanted: Collection[str], spec: Spec, fi
         f"{file} has no column {told}, which {_file(spec)} names (there: {listed(there)})",
         f"add the column to the file, or {renamed}take it out of {_file(spec)}",
     )
+
+
+def demand_single(path: Path, wanted: Collection[str], spec: Spec) -> None:
+    """Raises ContractError when a wanted column is in the file's header twice: which of them is meant nobody has said.
+
+    Where the contract names the later ones too, as they are called when the file is read, somebody has.
+    """
+    from modelway.files.header import again
+    from modelway.files.heads import heads_of
+
+    for name, others in again(heads_of(path)).items():
+        if name in wanted and not set(others) <= set(wanted):
+            raise ContractError(
+                f"{path.name} has {len(others) + 1} columns {name}, and {_file(spec)} names one: the first is read as {name},"
+                f" then {listed(others)}",
+                f"keep one of them in the file, or name {listed(others)} in the contract too",
+            )
 
 
 def named_columns(spec: Spec, rules: Iterable[str]) -> list[str]:

@@ -101,10 +101,11 @@ def section(contract: Contract) -> str:
 def check_file(workspace: Workspace, name: str, data: Path) -> "Checked":
     """Every breach in a data file, other tables of the lake asked too, and every row without key or event time.
 
-    Nothing is written. Raises ContractError when a column is not in the file; the target may be wanting, as in rows to predict.
+    Nothing is written. Raises ContractError when a column is not in the file, or is there twice; the target may be wanting, as in
+    rows to predict.
     """
     from modelway.contracts.table import check_table
-    from modelway.flow.columns import demand_columns, named_columns
+    from modelway.flow.columns import demand_columns, demand_single, named_columns
     from modelway.flow.sources import values_in
 
     contract, spec = contract_at(workspace, name), workspace.spec(name.partition("@")[0])
@@ -112,6 +113,7 @@ def check_file(workspace: Workspace, name: str, data: Path) -> "Checked":
     wanting = [name for name, rule in contract.rules.items() if name == spec.data.target and rule.nulls is None]
     wanted = [name for name in named_columns(spec, contract.rules) if name not in wanting]
     demand_columns(rows.columns, wanted, spec, data.name)
+    demand_single(data, wanted, spec)
     return _with_nameless(check_table(rows, contract, spec.data.key, values_in(workspace.lake)), spec)
 
 

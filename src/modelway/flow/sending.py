@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from modelway import faults
 from modelway.errors import ContractError, UnreadableFileError
 from modelway.expressions.values import microseconds
-from modelway.flow.columns import demand_columns, named_columns
+from modelway.flow.columns import demand_columns, demand_single, named_columns
 from modelway.flow.sources import source_of
 from modelway.spec.model import Files, Spec
 from modelway.state.schema import settings
@@ -242,7 +242,9 @@ def _looked_at(path: Path, note: Note, spec: Spec, tell: Callable[[float], None]
     plan = plan_of(path, text=words, tell=tell)
     found = pieces_of(path, plan, text=words)
     first = next(found).read()
-    demand_columns(first.columns, named_columns(spec, spec.contract), spec, path.name)
+    wanted = named_columns(spec, spec.contract)
+    demand_columns(first.columns, wanted, spec, path.name)
+    demand_single(path, wanted, spec)
     if first.height == 0:
         raise UnreadableFileError(f"{path.name} has no rows", "give a file with at least one row of data")
     second = next(found, None)

@@ -6,8 +6,8 @@ Nothing is refused where the target may come from elsewhere: declared labels, la
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from modelway.errors import DataError, NotFoundError, SpecError, TooLittleDataError
-from modelway.flow.columns import listed
+from modelway.errors import DataError, NotFoundError, SpecError, TooLittleDataError, UnreadableFileError
+from modelway.flow.columns import demand_single, listed, named_columns
 from modelway.flow.sending import Unsent, counted, words_of
 from modelway.flow.sources import labels_topic
 from modelway.spec.document import with_line
@@ -43,6 +43,20 @@ def demand_there(workspace: Workspace, spec: Spec) -> None:
     except (NotFoundError, DataError):
         return
     _demand_among(workspace, spec, known)
+
+
+def demand_single_columns(workspace: Workspace, spec: Spec) -> None:
+    """Raises ContractError when a file has a column twice that the spec names; files that cannot be read are left to the run."""
+    from modelway.ingest.files import find_files
+
+    if not isinstance(spec.data.source, Files):
+        return
+    wanted = [*named_columns(spec, spec.contract), spec.data.target]
+    try:
+        for path in find_files(spec.data.source.files, workspace.places.root):
+            demand_single(path, wanted, spec)
+    except (NotFoundError, UnreadableFileError):
+        return
 
 
 def _only_files_tell(workspace: Workspace, spec: Spec) -> bool:

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +15,9 @@ import polars as pl
 
 from modelway import faults
 from modelway.errors import DataError, DiskFullError, ModelwayError, UsageError
+from modelway.files.header import again
 from modelway.records import Task
-from modelway.scaffold.decisions import Decisions, named
+from modelway.scaffold.decisions import Decision, Decisions, named
 from modelway.scaffold.look import look
 from modelway.scaffold.model_text import model_text
 from modelway.scaffold.spec_text import spec_text
@@ -50,9 +52,16 @@ class Created:
 
 
 def new_project(
-    root: Path, model: str, data: Path, target: str, *, frame: pl.DataFrame, overwrite: bool = False
+    root: Path,
+    model: str,
+    data: Path,
+    target: str,
+    *,
+    frame: pl.DataFrame,
+    heads: Sequence[str] = (),
+    overwrite: bool = False,
 ) -> Created:
-    """Write `models/<model>/` in the workspace `root` from the rows of `data`, read as `frame`.
+    """Write `models/<model>/` in the workspace `root` from the rows of `data`, read as `frame`; `heads`: the header as it stands.
 
     With `overwrite` the three files are written anew and others of the folder are kept. Raises UsageError for a name, a
     target or a place that cannot be, DataError and TooLittleDataError for data from which no model can come.
@@ -75,7 +84,17 @@ def new_project(
         raise ModelwayError(
             f"cannot write {place}: {error.strerror or error}", "make the workspace's models/ writable"
         ) from error
-    return Created(model, found.target.task, tuple(f"models/{model}/{name}" for name in texts), found.decisions)
+    decisions = Decisions((*found.decisions.made, *_twice(heads, data.name)))
+    return Created(model, found.target.task, tuple(f"models/{model}/{name}" for name in texts), decisions)
+
+
+def _twice(heads: Sequence[str], file: str) -> Iterator[Decision]:
+    """Columns that have one name in the file, which nobody may have meant."""
+    for name, others in again(heads).items():
+        why = f"the header of {file} has {name} {len(others) + 1} times"
+        yield Decision(
+            name, f"the later ones are called {named(others)}", why, "rename them in the file, then --overwrite"
+        )
 
 
 def _demand_name(model: str) -> None:

@@ -1,6 +1,7 @@
 """`modelway contract`: of a spec and of a registered version, to Great Expectations and back, and on a file."""
 
 import json
+import re
 
 import polars as pl
 import pytest
@@ -11,6 +12,7 @@ from modelway.errors import ContractError, NotFoundError, SpecError, UnreadableF
 from modelway.flow import contracting
 from modelway.flow.feeding import ingest
 from modelway.flow.sending import send_files
+from modelway.flow.targets import demand_single_columns
 from modelway.records import Manifest, OperatingPoint, Validation, dumps
 from modelway.registry import versions
 from modelway.spec.model import Spec
@@ -179,6 +181,26 @@ def test_a_column_that_is_not_in_the_file_is_said_once_with_the_nearest_one(work
     assert "call amonut amount there" in caught.value.fix
     with pytest.raises(ContractError, match=words):
         send_files(workspace, workspace.spec("loans"))
+
+
+def test_a_column_that_is_there_twice_is_refused_where_the_contract_names_one(workspace):
+    root, path = workspace.places.root, workspace.places.spec("loans")
+    path.write_text(KEYED)
+    (root / "june.csv").write_text(
+        "id,at,amount,bad,Amount,amount,x,x\na,2026-01-01,1,0,2,3,4,5\nb,2026-01-01,2,1,2,3,4,5\n"
+    )
+    words = "june.csv has 2 columns amount, and models/loans/modelway.yaml names one: the first is read as amount, then amount.1"
+    for refuse in (
+        lambda: contracting.check_file(workspace, "loans", root / "june.csv"),
+        lambda: send_files(workspace, workspace.spec("loans")),
+        lambda: demand_single_columns(workspace, workspace.spec("loans")),
+    ):
+        with pytest.raises(ContractError, match=re.escape(words)) as caught:
+            refuse()
+        assert "keep one of them" in caught.value.fix
+    path.write_text(KEYED + "  amount.1: {type: int}\n")
+    assert contracting.check_file(workspace, "loans", root / "june.csv").breaches == ()
+    demand_single_columns(workspace, workspace.spec("loans"))
 
 
 def test_rows_to_predict_have_no_target_and_are_checked(workspace):

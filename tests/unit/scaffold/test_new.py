@@ -215,3 +215,10 @@ def test_any_header_makes_a_project(tmp_path_factory, headers, seed):
     spec = load_spec(root / "models/loans/modelway.yaml")
     assert [n for n in spec.contract if n != "bad"] == [n for n in headers if n not in spec.data.ignore]
     load_user_code(root / "models" / "loans").build({})
+
+
+def test_a_column_that_is_there_twice_is_told(tmp_path):
+    frame = loans().with_columns(pl.col("amount").alias("amount.1"))
+    created = made(tmp_path, frame, heads=["id", "amount", "colour", "amount", "bad"])
+    (told,) = [one for one in created.decisions.made if one.decision == "the later ones are called amount.1"]
+    assert (told.about, told.why) == ("amount", "the header of train.csv has amount 2 times")
