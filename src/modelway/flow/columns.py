@@ -18,7 +18,7 @@ def demand_columns(there: Sequence[str], wanted: Collection[str], spec: Spec, fi
     told = ", ".join(f"{name} (but {near[name]})" if name in near else name for name in gone)
     renamed = "".join(f"call {found} {name} there, or " for name, found in near.items())
     raise ContractError(
-        f"{file} has no column {told}, which {_file(spec)} names (there: {listed(there)})",
+        f"{file} has no column {told}, which the contract or data in {_file(spec)} names (there: {listed(there)})",
         f"add the column to the file, or {renamed}take it out of {_file(spec)}",
     )
 

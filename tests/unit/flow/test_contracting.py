@@ -175,7 +175,7 @@ def test_a_column_that_is_not_in_the_file_is_said_once_with_the_nearest_one(work
     workspace.places.spec("loans").write_text(KEYED)
     file = workspace.places.root / "june.csv"
     file.write_text("key,at,amonut,bad\na,2026-01-01,1,0\nb,2026-01-01,2,1\n")
-    words = r"june\.csv has no column id, amount \(but amonut\), which models/loans/modelway\.yaml names \(there: key, at, amonut"
+    words = r"june\.csv has no column id, amount \(but amonut\), which the contract or data in models/loans/modelway\.yaml names"
     with pytest.raises(ContractError, match=words) as caught:
         contracting.check_file(workspace, "loans", file)
     assert "call amonut amount there" in caught.value.fix
