@@ -88,9 +88,17 @@ def _names(spec: Spec, person: Person, word: str) -> pl.Expr:
 def _told(raw: str, column: str) -> str | None:
     try:
         row = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):  # what is nested too deeply to be read is no object either
         return None
-    return as_word(row[column]) if isinstance(row, dict) and column in row else None
+    return _word(row[column]) if isinstance(row, dict) and column in row else None
+
+
+def _word(value: Any) -> str:
+    """As text; what is nested too deeply to be written is nobody's name."""
+    try:
+        return as_word(value)
+    except RecursionError:
+        return ""
 
 
 def _stated(table: str) -> Callable[[Person, Spec], pl.Expr]:
@@ -107,7 +115,7 @@ def _stated(table: str) -> Callable[[Person, Spec], pl.Expr]:
 def _statement(table: str) -> Callable[[Person, Spec], Callable[[Mapping[str, Any]], bool]]:
     def theirs(person: Person, spec: Spec) -> Callable[[Mapping[str, Any]], bool]:
         columns = _about(spec, table, person)
-        return lambda row: any(as_word(row.get(column)) == person.value for column in columns)
+        return lambda row: any(_word(row.get(column)) == person.value for column in columns)
 
     return theirs
 
@@ -129,18 +137,18 @@ def _asked(person: Person, spec: Spec) -> pl.Expr:
 
 def _event(person: Person, spec: Spec) -> Callable[[Mapping[str, Any]], bool]:
     key = spec.data.key or "_key"
-    return lambda row: as_word(row.get(key)) in person.keys or _entity(row, person)
+    return lambda row: _word(row.get(key)) in person.keys or _entity(row, person)
 
 
 def _label(person: Person, spec: Spec) -> Callable[[Mapping[str, Any]], bool]:
     del spec
-    return lambda row: as_word(row.get("key")) in person.keys
+    return lambda row: _word(row.get("key")) in person.keys
 
 
 def _answer(person: Person, spec: Spec) -> Callable[[Mapping[str, Any]], bool]:
     del spec
-    return lambda row: as_word(row.get("key")) in person.keys or _entity(row.get("row") or {}, person)
+    return lambda row: _word(row.get("key")) in person.keys or _entity(row.get("row"), person)
 
 
-def _entity(row: Mapping[str, Any], person: Person) -> bool:
-    return bool(person.column) and as_word(row.get(person.column)) == person.value
+def _entity(row: Any, person: Person) -> bool:
+    return bool(person.column) and isinstance(row, Mapping) and _word(row.get(person.column)) == person.value

@@ -51,6 +51,26 @@ def test_refused_events_are_taken_by_their_bytes_when_they_hold_no_row():
     assert taken("loans_quarantine", bad, **BAD) == [0, 1, 2]
 
 
+def test_a_refused_value_that_is_nested_beyond_reading_stops_no_erasure_and_goes_when_it_holds_the_word():
+    deep = "[" * 5_000 + "]" * 5_000
+    rows = [
+        {"_key": "k", "_raw": f'{{"customer": "erna", "x": {deep}}}'},
+        {"_key": "k", "_raw": f'{{"customer": "x", "x": {deep}}}'},
+    ]
+    bad = [{**dict.fromkeys(BAD), **row} for row in rows]
+    assert taken("loans_quarantine", bad, **BAD) == [0]
+
+
+def test_events_of_odd_shapes_are_nobodys():
+    deep: list = []
+    for _ in range(1_000):
+        deep = [deep]
+    theirs = {topic: of(ERNA, SPEC) for topic, of in topics_of(SPEC).items()}
+    assert not theirs["loans"]({"id": deep, "customer": deep})
+    assert not theirs["loans_predictions"]({"key": "x", "row": ["erna"]})
+    assert theirs["loans_predictions"]({"key": "x", "row": {"customer": "erna"}})
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [
