@@ -18,7 +18,7 @@ import polars as pl
 
 from modelway.ingest.frames import column, rows_frame
 from modelway.ingest.json_bulk import read_bulk, shape_of
-from modelway.ingest.json_row import nested, read_row
+from modelway.ingest.json_row import is_deep, nested, read_row
 
 Kinds = Mapping[str, str]
 """Column → its type in the contract."""
@@ -101,7 +101,7 @@ def _one_shape(values: Sequence[bytes], names: tuple[str, ...], kinds: Kinds) ->
     taken: list[int] = []
     with _without_collection():
         for start in range(0, len(values), _CHUNK):
-            rows, good = _rows(values[start : start + _CHUNK], decode, len(names))
+            rows, good = _rows(values[start : start + _CHUNK], decode, len(names), bool(untyped))
             if rows:
                 columns = dict(zip(names, map(list, zip(*map(astuple, rows), strict=True)), strict=True))
                 for name, held in untyped.items():
@@ -113,11 +113,16 @@ def _one_shape(values: Sequence[bytes], names: tuple[str, ...], kinds: Kinds) ->
     return taken, pl.DataFrame(made)
 
 
-def _rows(chunk: Sequence[bytes], decode: Callable[[bytes], Any], width: int) -> tuple[list[Any], Sequence[int]]:
-    """The records that are of the usual shape, and their places in the chunk."""
+def _rows(
+    chunk: Sequence[bytes], decode: Callable[[bytes], Any], width: int, untyped: bool
+) -> tuple[list[Any], Sequence[int]]:
+    """The records that are of the usual shape, and their places in the chunk; only what has no type may be nested."""
     rows: list[Any] = []
     failed: list[int] = []
     for place, value in enumerate(chunk):
+        if untyped and is_deep(value):
+            failed.append(place)
+            continue
         try:
             rows.append(decode(value))
         except (msgspec.MsgspecError, UnicodeDecodeError):

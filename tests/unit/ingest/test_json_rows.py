@@ -119,6 +119,16 @@ def test_a_trap_is_refused_with_its_reason_and_costs_no_neighbour(name, way):
     assert [rows[n]["amount"] for n in rows] == [1.5, 1.5]
 
 
+@pytest.mark.parametrize("depth", [250, 992, 1010, 5_000, 200_000])
+@pytest.mark.parametrize("way", WAYS)
+def test_what_is_nested_beyond_any_reader_is_refused_and_costs_no_neighbour(depth, way):
+    value = record(new=[]).replace(b"[]", b"[" * depth + b"]" * depth)
+    rows, refused = brought([record(new=1), value, record(new="[{" * 300), record(new=[[2]])], way)
+    assert list(refused) == [1]
+    assert "values within values" in refused[1] or "not JSON" in refused[1]
+    assert [rows[n]["new"] for n in rows] == ["1", "[{" * 300, "[[2]]"]
+
+
 @pytest.mark.parametrize("name", TAKEN)
 @pytest.mark.parametrize("way", WAYS)
 def test_what_is_only_unusual_is_taken(name, way):
