@@ -56,7 +56,10 @@ class Erased:
 
 
 class Upkeep(ABC):
-    """For the same tables as `Lake`, and safe beside its readers and writers. Raises NotFoundError and LakeError as `Lake` does."""
+    """For the same tables as `Lake`, and safe beside its readers and writers. Raises NotFoundError and LakeError as `Lake` does.
+
+    Whatever changes a table raises UsageError for the name of one of its versions.
+    """
 
     @abstractmethod
     def maintain(
@@ -94,7 +97,8 @@ class Upkeep(ABC):
     def reshape(self, table: str, columns: Mapping[str, str | None], note: Mapping[str, str]) -> TableVersion | None:
         """Rename columns, or drop them (None), in one commit; older versions stay as they are. None: that is done already.
 
-        Raises UsageError for a column that is not there, a new name that is taken, and our own columns (`_…`).
+        Raises UsageError for a column that is not there, a new name that is taken (case makes no difference) or that none can
+        have ("", NUL), our own columns (`_…`), and a version's name in place of the table's.
         """
 
     @abstractmethod

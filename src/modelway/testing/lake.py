@@ -193,6 +193,28 @@ class LakeChecks:
             with pytest.raises(UsageError):
                 upkeep.reshape("loans", columns, {})
 
+    @pytest.mark.parametrize("new", ["", " ", "a\0b", "_mine", "w", "W", "X", "É"])
+    def test_a_column_gets_no_name_that_no_table_can_hold(self, lake: Lake, upkeep: Upkeep, new: str) -> None:
+        lake.append("loans", lake_rows(3).with_columns(pl.lit("a").alias("w"), pl.lit("b").alias("é")))
+        with pytest.raises(UsageError):
+            upkeep.reshape("loans", {"x": new}, {"reason": "clearer"})
+        assert lake.version("loans") == TableVersion("loans", 0)
+
+    def test_a_version_stays_as_it_is(self, lake: Lake, upkeep: Upkeep) -> None:
+        for n in range(3):
+            lake.append("loans", lake_rows(1, n).with_columns(pl.lit("a").alias("w")))
+        newest = TableVersion("loans", 2)
+        for named in ("loans@1", "loans@2", "loans@2099-01-01"):
+            with pytest.raises(UsageError, match="names a version"):
+                upkeep.reshape(named, {"w": None}, {"reason": "not needed"})
+            with pytest.raises(UsageError, match="names a version"):
+                upkeep.maintain(named)
+            with pytest.raises(UsageError, match="names a version"):
+                upkeep.erase(named, pl.lit(True), (), {})
+            with pytest.raises(UsageError, match="names a version"):
+                lake.move(named, "ingest", {0: 1}, seen=newest)
+        assert lake.version("loans") == newest
+
     def test_added_columns_stand_in_the_log_and_stay_there(self, lake: Lake, upkeep: Upkeep) -> None:
         lake.append("loans", lake_rows(1))
         lake.append("loans", lake_rows(1, 1).with_columns(pl.lit("a").alias("w")))

@@ -128,6 +128,16 @@ class Handles:
                 f"modelway table history {name} lists the versions that can be read: pinned ones and the youngest",
             ) from error
 
+    def to_change(self, table: str) -> "DeltaTable":
+        """The table at its newest version, which alone can be followed by another. Raises UsageError for a version's name."""
+        name = name_of(table)
+        if name != table:
+            raise UsageError(
+                f"{table} names a version, and versions stay as they are: a table is changed by a new one",
+                f"name the table: {name}",
+            )
+        return self.at(table)
+
     def _named(self, name: str, text: str) -> TableVersion:
         """`table@version`, or `table@moment`: the newest version that was committed at or before it (no zone: UTC)."""
         _, _, asked = text.partition("@")

@@ -84,7 +84,7 @@ class DeltaLake(Lake):
         from deltalake.exceptions import CommitFailedError
 
         with self._tables.mapped(table), self._tables.mutex:
-            handle = self._tables.at(table)
+            handle = self._tables.to_change(table)
             if handle.version() != seen.version:
                 return None
             said = told.moved(self._tables.recorded(table), app, upto, numbers or {})

@@ -22,7 +22,7 @@ def reshape(
     from deltalake.exceptions import CommitFailedError
 
     while True:
-        handle = tables.at(table)
+        handle = tables.to_change(table)
         names = [field.name for field in handle.schema().fields]
         if _is_done(tables, table, names, columns):
             return None
@@ -71,5 +71,19 @@ def _demand_possible(table: str, names: list[str], columns: Mapping[str, str | N
             raise UsageError(f"table {table}: columns that begin with _ are the lake's own", "name another column")
         if old not in names:
             raise UsageError(f"table {table} has no column {old}", f"its columns: {', '.join(names)}")
-        if new in names:
-            raise UsageError(f"table {table} has a column {new} already", f"drop it first, or name {old} otherwise")
+        if new is not None:
+            _demand_name(table, old, new, names)
+
+
+def _demand_name(table: str, old: str, new: str, names: list[str]) -> None:
+    """A name that a table can hold; readers tell columns apart without regard to case."""
+    if not new.strip() or "\0" in new:
+        raise UsageError(f"table {table}: {new!r} is no name that a column can have", f"give {old} another name")
+    alike = next((name for name in names if name.casefold() == new.casefold()), None)
+    if alike == new:
+        raise UsageError(f"table {table} has a column {new} already", f"drop it first, or name {old} otherwise")
+    if alike is not None:
+        raise UsageError(
+            f"table {table}: {new} differs from its column {alike} in nothing but case, which no table can tell apart",
+            f"drop {alike} first, or name {old} otherwise" if alike != old else "go by way of a third name",
+        )

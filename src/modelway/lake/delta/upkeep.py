@@ -38,7 +38,7 @@ class DeltaUpkeep(Upkeep):
         from deltalake import CommitProperties
 
         with self._tables.mapped(table), self._tables.mutex:
-            handle = self._tables.at(table)
+            handle = self._tables.to_change(table)
             before = len(handle.file_uris())
             _demand_properties(handle)
             mark, version = uuid4().hex[:12], handle.version()
@@ -105,7 +105,7 @@ class DeltaUpkeep(Upkeep):
 
     def erase(self, table: str, where: pl.Expr, keep: Collection[int], note: Mapping[str, str]) -> Erased:
         with self._tables.mapped(table), self._tables.mutex:
-            self._tables.at(table)
+            self._tables.to_change(table)
             return erasing.erase(self._tables, table, where, keep, note)
 
     def holds(self, table: str, where: pl.Expr) -> tuple[int, int]:
