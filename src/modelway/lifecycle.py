@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from modelway.errors import EngineError, ModelwayError, unforeseen
 from modelway.flow import making, opening, releasing, runs
+from modelway.flow.absent import absent, tell_of_absent
 from modelway.flow.at_scale import features_table
 from modelway.flow.erasing import resume as erase_what_is_due
 from modelway.flow.feeding import ingest, quarantined, refused, replay_quarantine, send_labels
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from modelway.workspace import Workspace
 
 __all__ = [
+    "absent",
     "approve",
     "erase_what_is_due",
     "explain_margins",
@@ -72,6 +74,7 @@ def tend(workspace: "Workspace", model: str, lease: "Lease | None" = None) -> No
     spec = workspace.spec(model)
     if not workspace.stack.ingestion.processes:  # else processes of their own do nothing but that
         ingest(workspace, spec)
+    tell_of_absent(workspace, spec)
     work_off(workspace, spec, lease)
     roll_out(workspace, spec, lease)
     watch(workspace, spec, lease)

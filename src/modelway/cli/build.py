@@ -44,12 +44,15 @@ def run(model: Model, where: Where = HERE, json: Json = False) -> None:
 def ingest(model: Model, where: Where = HERE, json: Json = False) -> None:
     """Bring new files, source rows, labels and predictions into the lake."""
     from modelway import lifecycle
-    from modelway.cli.output import print_json, progress, say, table
+    from modelway.cli.output import note, print_json, progress, say, table
 
     with opened(where) as workspace, progress(not json) as step:
         spec = workspace.spec(model)
         lifecycle.send_files(workspace, spec, step)
         passes = lifecycle.ingest(workspace, spec, step)
+        missing = lifecycle.absent(workspace, spec)
+    for one in missing:
+        note(f"{one.problem}\n  fix: {one.fix}")
     if json:
         print_json(passes)
         return

@@ -1,11 +1,14 @@
 """up, predict, labels, status, doctor, maintain, mlflow: what runs."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from modelway.cli.context import HERE, Json, Model, Where, opened
+
+if TYPE_CHECKING:
+    from modelway.workspace import Workspace
 
 
 def add_to(app: typer.Typer) -> None:
@@ -98,7 +101,7 @@ def status(
 
 
 def doctor(where: Where = HERE, json: Json = False) -> None:
-    """Ping every engine behind this workspace."""
+    """Ping every engine behind this workspace, and look for the topics that its models name."""
     from modelway.cli.output import print_json, table
     from modelway.errors import ModelwayError
     from modelway.workspace import Workspace, find_workspace
@@ -111,6 +114,7 @@ def doctor(where: Where = HERE, json: Json = False) -> None:
             rows.append((name, "answers", ""))
         except ModelwayError as error:
             rows.append((name, error.problem, error.fix))
+    rows += _topics(workspace) if ("event log", "answers", "") in rows else []
     workspace.close()
     if json:
         print_json([{"engine": n, "found": f, "fix": x} for n, f, x in rows])
@@ -118,6 +122,20 @@ def doctor(where: Where = HERE, json: Json = False) -> None:
         table("doctor", ("engine", "found", "fix"), rows)
     if any(found != "answers" for _, found, _ in rows):
         raise typer.Exit(8)
+
+
+def _topics(workspace: "Workspace") -> list[tuple[str, str, str]]:
+    """What is wrong with the topics that specs name; a broken spec is told as such."""
+    from modelway.errors import ModelwayError
+    from modelway.flow.absent import absent
+
+    rows = []
+    for model in workspace.models():
+        try:
+            rows += [(f"topic {one.topic}", one.problem, one.fix) for one in absent(workspace, workspace.spec(model))]
+        except ModelwayError as error:
+            rows.append((f"model {model}", error.problem, error.fix))
+    return rows
 
 
 def maintain(where: Where = HERE, json: Json = False) -> None:

@@ -100,6 +100,7 @@ def show_status(found: Mapping[str, Any]) -> None:
 def _topic(name: str, told: Mapping[str, Any]) -> tuple[Any, ...]:
     away = told["lag_rows"] is None
     behind = "the log does not answer" if away else f"{told['lag_rows']:,} events"
+    behind = "the log has no such topic" if told["absent"] else behind
     since = None if away or not told["lag_rows"] else f"{told['lag_seconds']:.1f} s"
     refused, breaches = f"{told['quarantine_share']:.2%}", sum(told["breaches"].values())
     return name, behind, since, round(told["per_second"], 1), refused, breaches, told["last"]

@@ -65,8 +65,10 @@ def new(
 
 
 def check(model: Model, where: Where = HERE, json: Json = False) -> None:
-    """Check the spec, the stack and model.py; of data files it looks for the target, and for columns that are there twice."""
-    from modelway.cli.output import print_json, say
+    """Check the spec, its topics, the stack and model.py, and data files for the target and for columns that are there twice."""
+    from modelway.cli.output import note, print_json, say
+    from modelway.errors import EngineError
+    from modelway.flow.absent import absent
     from modelway.flow.opening import planned
     from modelway.flow.targets import demand_single_columns, demand_there
     from modelway.training.user_code import load_user_code
@@ -79,6 +81,12 @@ def check(model: Model, where: Where = HERE, json: Json = False) -> None:
         demand_there(workspace, spec)
         demand_single_columns(workspace, spec)
         names = [column.name for column in plan.columns]
+        try:
+            unsound = [f"{one.problem}\n  fix: {one.fix}" for one in absent(workspace, spec)]
+        except EngineError as error:
+            unsound = [f"whether its topics are there could not be seen: {error.problem}"]
+    for told in unsound:
+        note(told)
     if json:
         print_json({"model": model, "task": spec.task, "columns": names, "code": code.digest})
         return

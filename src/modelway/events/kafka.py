@@ -27,6 +27,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _READERS = 64
 """Topics that are read at one time; each has threads and a connection."""
+_LOOK_MS = 5_000
+"""How often a share looks for topics that were not there when it joined."""
 _AROUND = 20_000
 """Bytes that key, headers and framing of a record may take."""
 PRODUCER = {
@@ -151,8 +153,7 @@ class KafkaEventLog(EventLog):
             return self._read(topic, wanted, ends, limit, room)
 
     def join(self, topics: Sequence[str], group: str, start: Start, member: str = "") -> Share:
-        for topic in topics:
-            self._brokers.demand(topic)
+        self._brokers.ping()  # their client waits for brokers that are away, and says nothing
         with self._brokers.mapped(", ".join(topics)):
             settings = {
                 **self._brokers.settings(),
@@ -161,6 +162,7 @@ class KafkaEventLog(EventLog):
                 **({"group.instance.id": member} if member else {}),
                 "partition.assignment.strategy": "cooperative-sticky",
                 "session.timeout.ms": 10_000,
+                "topic.metadata.refresh.interval.ms": _LOOK_MS,
             }
             return KafkaShare(settings, topics, start, self._prefix)
 

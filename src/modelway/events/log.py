@@ -146,7 +146,7 @@ class EventLog(ABC):
         """A share of the partitions of these topics, among all who join under the name of this group.
 
         `start` is asked whenever a partition is given to this process. Who comes back under the name of a `member` that
-        died takes its place at once; "" is a new one.
+        died takes its place at once; "" is a new one. A topic that does not exist is not made; its share begins when it does.
         """
 
     @abstractmethod

@@ -63,16 +63,19 @@ def topics_status(workspace: Workspace, only: str | None = None) -> dict[str, An
     now, found = workspace.clock.now(), dict[str, Any]()
     there = answers(workspace.log)
     for model in [only] if only else workspace.models():
-        for source in roads(workspace, workspace.spec(model)):
+        spec = workspace.spec(model)
+        missing = _missing(workspace, spec) if there else frozenset()
+        for source in roads(workspace, spec):
             told = progress(workspace.database, source.topic)
             behind = Lag(None, None)
             if there:
                 with suppress(EngineError):
                     behind = lag(workspace.log, source.topic, workspace.lake.positions(source.topic, APP), now)
-            if told is None and not behind.rows:
+            if told is None and not behind.rows and source.topic not in missing:
                 continue
             found[source.topic] = {
                 "model": model,
+                "absent": source.topic in missing,
                 "lag_rows": behind.rows,
                 "lag_seconds": behind.seconds,
                 "per_second": rate_now(told, now) if told else 0.0,
@@ -82,6 +85,15 @@ def topics_status(workspace: Workspace, only: str | None = None) -> dict[str, An
                 "last": told.at if told else None,
             }
     return found
+
+
+def _missing(workspace: Workspace, spec: Spec) -> frozenset[str]:
+    """Topics that the spec names and the log does not have, as far as the log says."""
+    from modelway.flow.absent import absent
+
+    with suppress(EngineError):
+        return frozenset(one.topic for one in absent(workspace, spec))
+    return frozenset()
 
 
 def spool_status(workspace: Workspace) -> dict[str, Any] | None:

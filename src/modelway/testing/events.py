@@ -134,6 +134,17 @@ class EventLogChecks:
         finally:
             share.close()
 
+    def test_who_joins_makes_no_topic_and_reads_one_that_is_made_later(self, log: EventLog) -> None:
+        log.append("loans", numbered(2))
+        share = log.join(["loans", "later"], "g", lambda topic, partition: None)
+        try:
+            assert [e.topic for e in taken(share, 2)] == ["loans", "loans"]
+            assert (log.topics(), log.identity("later")) == (["loans"], None)
+            log.append("later", numbered(1))
+            assert [e.topic for e in taken(share, 1)] == ["later"]
+        finally:
+            share.close()
+
     def test_a_partition_belongs_to_one_share_and_passes_on_when_that_closes(self, log: EventLog) -> None:
         log.append("loans", numbered(5))
         first = log.join(["loans"], "g", lambda topic, partition: 0)
