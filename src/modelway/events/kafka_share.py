@@ -88,7 +88,7 @@ class KafkaShare(Share):
         raise EventLogError(
             f"kafka, {f'topic {topic}' if topic else 'the group of ingesting processes'}: {error.str()}",
             "it is tried again; look at the brokers",
-            transient=True,
+            transient=error.code() != KafkaError.TOPIC_AUTHORIZATION_FAILED,  # that is the topic's, and lasts
             topic=topic,
         )
 

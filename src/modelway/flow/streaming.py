@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -20,10 +20,10 @@ from modelway.flow import progress
 from modelway.flow.broken import tell_of_breaches
 from modelway.flow.feeding import roads
 from modelway.flow.progress import added
+from modelway.flow.stuck import book_away, book_back, book_free, book_stuck, is_away, stuck
 from modelway.ingest.batch import ROOM, Batch, bring_in, upto
 from modelway.ingest.decode import Decoded, together
-from modelway.ingest.source import APP, Source
-from modelway.monitoring import alerts
+from modelway.ingest.source import APP, IDENTITY, Source
 from modelway.records import Ingested
 from modelway.workspace import Workspace
 
@@ -34,7 +34,6 @@ _AGAIN_SECONDS = 2.0
 _LOOK_SECONDS = 5.0
 """How often the specs are looked at: a new model, another contract."""
 _BOOK_SECONDS = 1.0
-_INGESTION = "ingestion"
 PIECE = 2_000
 """Events that are decoded together."""
 _ARROW_WEIGHT = 4
@@ -61,7 +60,12 @@ class Lane:
     bytes: int = 0
     stuck_until: float = 0.0
     trouble: str = ""
-    alerted: bool = False
+    away: bool = False
+    """Whether the trouble is the log's, and not this topic's."""
+    stuck: set[int] = field(default_factory=set)
+    """Partitions of this process that the topic's alert is about."""
+    still: set[int] = field(default_factory=set)
+    """Those among them whose position is not in the log: a person must decide, the others go on meanwhile."""
     unbooked: Ingested | None = None
     booked_at: float = 0.0
 
@@ -130,8 +134,7 @@ def _run(workspace: Workspace, member: str, stopping: threading.Event) -> None:
             _follow(workspace, member, lanes, signs, stopping)
         except EngineError as error:
             _log.error("%s", error.problem)
-            for lane in lanes.values():
-                _book_trouble(workspace, lane, error)
+            _tell_away(workspace, {lane.model for lane in lanes.values()}, error)
             stopping.wait(_AGAIN_SECONDS)
 
 
@@ -143,6 +146,9 @@ def _follow(
     def start(topic: str, partition: int) -> int | None:
         lane = lanes[topic]
         lane.since[partition] = workspace.lake.positions(topic, APP).get(partition)
+        if partition in stuck(workspace.database, topic):  # by whoever had it before: looked at again at once
+            lane.stuck.add(partition)
+            lane.trouble = lane.trouble or "it stood still before"
         return lane.since[partition]
 
     share = workspace.log.join(list(lanes), GROUP, start, member)
@@ -154,11 +160,12 @@ def _follow(
             for lane in lanes.values():
                 if lane.waits and (crowded or lane.due(asked.rows, every, drained)):
                     _commit(workspace, share, lane)
-                elif lane.trouble and time.monotonic() >= lane.stuck_until:
+                elif (lane.trouble or lane.still) and time.monotonic() >= lane.stuck_until:
                     _retry(workspace, share, lane)
                 _book(workspace, lane)
             if time.monotonic() - looked > _LOOK_SECONDS:
                 looked = time.monotonic()
+                _tell_back(workspace, lanes)
                 if _signs(workspace) != signs:
                     return
     finally:
@@ -178,16 +185,16 @@ def _take(workspace: Workspace, share: Share, lanes: Mapping[str, Lane], rows: i
     except EventLogError as error:
         if error.topic not in lanes:
             raise
-        _stick(workspace, lanes[error.topic], error)
+        _stick(workspace, share, lanes[error.topic], error)
     lost = {topic for topic, _ in share.lost()}
     for topic in lost:  # what waits of it is another's now
-        with _sticking(workspace, lanes[topic]):
+        with _sticking(workspace, share, lanes[topic]):
             _reread(workspace, share, lanes[topic])
     topics = {topic for topic, _ in places(events)}
     for topic in topics - lost:
         lane = lanes[topic]
         if not lane.trouble:
-            with _sticking(workspace, lane):
+            with _sticking(workspace, share, lane):
                 lane.add(events if len(topics) == 1 else [event for event in events if event.topic == topic])
     return len(events) < limit
 
@@ -196,7 +203,7 @@ def _commit(workspace: Workspace, share: Share, lane: Lane) -> None:
     """What waits, or trouble; of a fenced batch nothing is kept, and its partitions are read from where they stand."""
     source, lane.begun_at = lane.source, time.monotonic()
     known = workspace.known(source.topic, source.doubles_within)
-    with _sticking(workspace, lane):
+    with _sticking(workspace, share, lane):
         batch = lane.batch()
         done = bring_in(workspace.log, workspace.lake, source, batch, known)
         lane.clear()
@@ -206,74 +213,111 @@ def _commit(workspace: Workspace, share: Share, lane: Lane) -> None:
             return
         lane.since |= batch.upto
         lane.unbooked = _together(lane.unbooked, done)
-        if lane.alerted:
-            _over(workspace, lane)
+        _free(workspace, lane, batch.upto)
 
 
 @contextmanager
-def _sticking(workspace: Workspace, lane: Lane) -> Iterator[None]:
+def _sticking(workspace: Workspace, share: Share, lane: Lane) -> Iterator[None]:
     """Trouble leaves this topic alone for a while; the others go on."""
     try:
         yield
     except ModelwayError as error:
-        _stick(workspace, lane, error)
+        _stick(workspace, share, lane, error)
     except Exception as error:  # noqa: BLE001 - whatever it is, the other topics go on
         _log.exception("%s", lane.source.topic)
-        _stick(workspace, lane, unforeseen(error))
+        _stick(workspace, share, lane, unforeseen(error))
 
 
-def _stick(workspace: Workspace, lane: Lane, error: ModelwayError) -> None:
+def _stick(workspace: Workspace, share: Share, lane: Lane, error: ModelwayError) -> None:
     """Leave the topic alone for a while; it is read again from where its table stands."""
     lane.clear()
     lane.stuck_until = time.monotonic() + _AGAIN_SECONDS
     if error.problem != lane.trouble:
         _log.error("%s: %s", lane.source.topic, error.problem)
-        _book_trouble(workspace, lane, error)
-    lane.trouble = error.problem
+        _book_trouble(workspace, lane, _mine(share, lane), error)
+    lane.trouble, lane.away = error.problem, is_away(error)
 
 
 def _retry(workspace: Workspace, share: Share, lane: Lane) -> None:
     """Read on from where the table stands now, which a person may have moved."""
     lane.stuck_until = time.monotonic() + _AGAIN_SECONDS
     try:
-        behind = _reread(workspace, share, lane)
+        at_end = _reread(workspace, share, lane) if lane.trouble else _moved(workspace, share, lane)
     except EngineError:
         return
-    if not behind:
-        _over(workspace, lane)
-    else:
+    lane.away = False
+    if not _mine(share, lane) or lane.still < _mine(share, lane):
         lane.trouble = ""  # the next commit tells
+    _free(workspace, lane, at_end)
 
 
-def _reread(workspace: Workspace, share: Share, lane: Lane) -> bool:
-    """Drop what waits and seek to the table's positions; whether anything lies behind them."""
-    topic, log = lane.source.topic, workspace.log
+def _reread(workspace: Workspace, share: Share, lane: Lane) -> set[int]:
+    """Drop what waits and seek to the table's positions; the partitions in which nothing lies behind them."""
+    mine = _mine(share, lane)
     lane.clear()
-    here = workspace.lake.positions(topic, APP)
-    starts, ends = log.starts(topic), log.ends(topic)
-    mine = [partition for name, partition in share.held() if name == topic]
-    lane.since = {partition: here.get(partition) for partition in mine}
-    for partition in mine:
-        share.seek(topic, partition, here.get(partition, starts.get(partition, 0)))
-    return any(here.get(p, starts.get(p, 0)) < ends.get(p, 0) for p in mine)
+    lane.stuck &= mine
+    lane.since = {}
+    return _sought(workspace, share, lane, mine)
 
 
-def _book_trouble(workspace: Workspace, lane: Lane, error: ModelwayError) -> None:
-    now, cause = workspace.clock.now(), f"{_INGESTION}: {lane.source.topic}"
-    lane.alerted = True
+def _moved(workspace: Workspace, share: Share, lane: Lane) -> set[int]:
+    """The same for partitions that stand still, while the others of the topic go on."""
+    return _sought(workspace, share, lane, lane.still & _mine(share, lane))
+
+
+def _sought(workspace: Workspace, share: Share, lane: Lane, partitions: set[int]) -> set[int]:
+    """Seek where the position is in the log; the others stand still."""
+    topic, log, lake = lane.source.topic, workspace.log, workspace.lake
+    here, starts, ends = lake.positions(topic, APP), log.starts(topic), log.ends(topic)
+    recorded, now = lake.number(topic, APP, IDENTITY), log.identity(topic)
+    anew = recorded is not None and now is not None and recorded != now
+    at = {p: here.get(p, starts.get(p, 0)) for p in partitions}
+    sound = {p for p in partitions if not anew and starts.get(p, 0) <= at[p] <= ends.get(p, 0)}
+    lane.since |= {p: here.get(p) for p in partitions}
+    for partition in sound:
+        share.seek(topic, partition, at[partition])
+    lane.still = partitions - sound
+    return {p for p in sound if at[p] == ends.get(p, 0)}
+
+
+def _mine(share: Share, lane: Lane) -> set[int]:
+    """The partitions of the topic that this process holds."""
+    return {partition for topic, partition in share.held() if topic == lane.source.topic}
+
+
+def _book_trouble(workspace: Workspace, lane: Lane, partitions: set[int], error: ModelwayError) -> None:
+    """Of a topic of which this process holds nothing there is nothing to tell: another one does."""
+    if is_away(error):
+        _tell_away(workspace, {lane.model}, error)
+        return
     try:
-        alerts.book(workspace.database, lane.model, {cause: ("page", str(error))}, now, scope=set())
+        if partitions:
+            book_stuck(workspace, lane.model, lane.source.topic, partitions, error)
+            lane.stuck |= partitions
     except EngineError as second:
         _log.error("%s: no alert could be booked: %s", lane.model, second.problem)
 
 
-def _over(workspace: Workspace, lane: Lane) -> None:
-    """The topic is read again: its alert is closed."""
-    lane.trouble, lane.alerted = "", False
-    cause = f"{_INGESTION}: {lane.source.topic}"
-    standing = {a.cause: (a.severity, a.text) for a in alerts.open_alerts(workspace.database, lane.model)}
-    others = {c: told for c, told in standing.items() if c.startswith(_INGESTION) and c != cause}
-    alerts.book(workspace.database, lane.model, others, workspace.clock.now(), scope={_INGESTION})
+def _free(workspace: Workspace, lane: Lane, partitions: Collection[int]) -> None:
+    """They go on: the topic's alert is closed when none is left."""
+    if free := lane.stuck & set(partitions):
+        book_free(workspace, lane.model, lane.source.topic, free)
+        lane.stuck -= free
+
+
+def _tell_away(workspace: Workspace, models: Collection[str], error: EngineError) -> None:
+    for model in sorted(models):
+        try:
+            book_away(workspace, model, error)
+        except EngineError as second:
+            _log.error("%s: no alert could be booked: %s", model, second.problem)
+
+
+def _tell_back(workspace: Workspace, lanes: Mapping[str, Lane]) -> None:
+    """This process has gone round for a while: what was away is back, unless one of its topics still waits for it."""
+    waiting = {lane.model for lane in lanes.values() if lane.away}
+    for model in sorted({lane.model for lane in lanes.values()} - waiting):
+        book_back(workspace, model)
 
 
 def _book(workspace: Workspace, lane: Lane, *, now: bool = False) -> None:

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from modelway.errors import EngineError, ModelwayError
 from modelway.flow import answered
 from modelway.flow.parity import PARITY, Parity, parity
+from modelway.flow.stuck import book_away, book_back, is_away
 from modelway.monitoring import alerts, looks
 from modelway.monitoring.alerts import AlertSink
 from modelway.monitoring.drift import drift
@@ -58,12 +59,18 @@ def watch(workspace: Workspace, spec: "Spec", lease: Lease | None = None) -> Non
 
 
 def trouble(workspace: Workspace, model: str, error: ModelwayError) -> None:
-    """A tick that failed is an alert, one for each problem; it is over after a whole tick without."""
+    """A tick that failed is an alert, one for each problem; it is over after a whole tick without.
+
+    A log that is away is one cause, whoever finds it: the alert is the ingesting processes' too.
+    """
     now = workspace.clock.now()
     cause = f"{TROUBLE}: {_lasting(error.problem)}"
     try:
         _mark(workspace, model, "failed")
-        alerts.book(workspace.database, model, {cause: ("ticket", str(error))}, now, scope={TROUBLE})
+        if is_away(error):
+            book_away(workspace, model, error)
+        else:
+            alerts.book(workspace.database, model, {cause: ("ticket", str(error))}, now, scope={TROUBLE})
         alerts.deliver(workspace.database, _any_sinks(workspace, model), now, model=model)
     except EngineError as second:  # what keeps the alerts is itself in trouble
         _log.error("%s: no alert could be booked: %s", model, second.problem)
@@ -143,6 +150,8 @@ def _end_trouble(workspace: Workspace, model: str, now: datetime, lease: Lease |
         _mark(workspace, model, "watched")
     elif said == "watched":
         alerts.book(workspace.database, model, {}, now, lease, {TROUBLE})
+        if not workspace.stack.ingestion.processes:  # else those look for themselves
+            book_back(workspace, model)
         _mark(workspace, model, "")
 
 

@@ -80,6 +80,19 @@ def book(
     return tuple(opened), tuple(ended)
 
 
+def end(database: Database, model: str, cause: str, now: datetime) -> tuple[Alert, ...]:
+    """Close the alert of this cause, and no other one; returns it if it was open."""
+    with database.write() as connection:
+        ended = [
+            Alert(a.model, a.cause, a.severity, a.text, a.opened, now)
+            for a in _open(connection, model)
+            if a.cause == cause[:_LONGEST_CAUSE]
+        ]
+        for alert in ended:
+            _post(connection, _write(connection, alert), alert, now)
+    return tuple(ended)
+
+
 def deliver(database: Database, sinks: Sequence[AlertSink], now: datetime, *, model: str | None = None) -> int:
     """Send what is in the outbox and due (of one model, or of all) to the sinks that do not have it; returns how many left it.
 
