@@ -7,13 +7,12 @@ from modelway.ingest.identity import keys
 
 
 def raw_rows(rows: pl.DataFrame, key: str | None) -> pl.DataFrame:
-    """Refused rows as they came: place, key, JSON, reasons."""
+    """Refused rows as they came: place, key, JSON, reasons. What is null stands in no JSON: others of the batch had it."""
     if rows.height == 0:
         return pl.DataFrame(schema=BAD)
     inner = [name for name in rows.columns if not name.startswith("_")]
-    told = [_told(rows[name]) for name in inner]
-    raw = pl.select(pl.struct(told).struct.json_encode()).to_series() if inner else pl.Series(["{}"] * rows.height)
-    named = rows.with_columns(raw.alias("_raw"))
+    fields = pl.concat_str([_field(rows[name]) for name in inner] or [pl.lit("")], separator=",", ignore_nulls=True)
+    named = rows.with_columns(pl.concat_str(pl.lit("{"), fields, pl.lit("}")).alias("_raw"))
     if key in rows.columns:
         named = named.with_columns(keys(rows, key, pl.Series("_content", [], dtype=pl.String)))
     return shaped(named)
@@ -23,6 +22,13 @@ def shaped(rows: pl.DataFrame) -> pl.DataFrame:
     """Of the quarantine's columns; those that are not there are empty."""
     absent = [pl.lit(None, dtype).alias(name) for name, dtype in BAD.items() if name not in rows.columns]
     return rows.with_columns(absent).select(pl.col(name).cast(dtype) for name, dtype in BAD.items())
+
+
+def _field(values: pl.Series) -> pl.Series:
+    """`"name":value` as JSON writes it; null where there is no value."""
+    whole = pl.select(pl.struct(_told(values)).struct.json_encode()).to_series()
+    inner = whole.str.slice(1, whole.str.len_chars() - 2)
+    return inner.set(values.is_null(), None).alias(values.name)
 
 
 def _told(values: pl.Series) -> pl.Series:
