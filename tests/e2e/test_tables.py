@@ -40,6 +40,27 @@ def test_tables_are_listed_shown_and_compared(root):
     assert modelway("table", "show", "cards", cwd=root).code == 2
 
 
+def test_long_cells_are_cut_for_people_and_whole_as_json(root):
+    workspace = open_workspace(root)
+    long = "x" * 1_000
+    workspace.lake.append("notes", lake_rows(1).with_columns(pl.lit(long).alias("w"), pl.lit(long.encode()).alias("b")))
+    workspace.close()
+    told = ok("table", "show", "notes", cwd=root)
+    assert 300 < told.count("x") < 500
+    assert told.count("…") == 2
+    assert records(root, "table", "show", "notes")[0]["w"] == long
+
+
+def test_moved_positions_are_told_as_such(root):
+    workspace = open_workspace(root)
+    workspace.lake.move("loans", "ingest", {0: 3}, seen=workspace.lake.version("loans"))
+    workspace.close()
+    assert [told["change"]["what"] for told in records(root, "table", "history", "loans")][:2] == [
+        "positions moved",
+        "write",
+    ]
+
+
 @pytest.mark.parametrize(
     "point", ["lake.before-reshape", "lake.after-reshape", "ledger.before-write", "ledger.after-write"]
 )

@@ -10,6 +10,9 @@ Named = Annotated[str, typer.Argument(help="TABLE, TABLE@VERSION or TABLE@2026-1
 Table = Annotated[str, typer.Argument(help="Name of the table.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="How many at most.")]
 
+_LONGEST = 200
+"""Characters of a cell."""
+
 group = typer.Typer(help="The lake's tables as they are and were.", no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -164,7 +167,13 @@ def _print(title: str, rows: Any, json: bool) -> None:
     if json:
         print_json(rows.to_dicts())
     else:
-        table(title, rows.columns, rows.rows())
+        table(title, rows.columns, [[_cut(value) for value in row] for row in rows.rows()])
+
+
+def _cut(value: Any) -> Any:
+    """Text and what holds many values are cut for people; with `--json` they are whole."""
+    text = value if isinstance(value, str) else str(value) if isinstance(value, bytes | list | dict) else ""
+    return f"{text[:_LONGEST]}…" if len(text) > _LONGEST else value
 
 
 def _note(note: Any) -> str:

@@ -37,6 +37,7 @@ class Change:
     version: int
     at: datetime
     what: str
+    """The lake's word for it; "positions moved": no row came or went."""
     rows: int
     """Rows that it added."""
     files: int

@@ -133,4 +133,10 @@ def _difference(rows: pl.LazyFrame, columns: list[str]) -> pl.LazyFrame:
 
 def _change(commit: Commit) -> Change:
     note = {name: value for name, value in commit.note.items() if name != "mark"}
-    return Change(commit.version, commit.at, commit.operation.lower(), commit.rows, len(commit.added), note)
+    return Change(commit.version, commit.at, _what(commit), commit.rows, len(commit.added), note)
+
+
+def _what(commit: Commit) -> str:
+    """What it did; one that writes no file stands for the positions that it holds."""
+    written = commit.operation.lower()
+    return "positions moved" if written == "write" and not commit.added and not commit.removed else written
