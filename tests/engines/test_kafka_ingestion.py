@@ -11,12 +11,15 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+import sqlalchemy as sa
 
 from modelway.errors import EventLogError
 from modelway.events.log import NewEvent
+from modelway.flow.absent import tell_of_absent
 from modelway.flow.positions import positions, set_positions
 from modelway.flow.reporting import open_alerts, topics_status
 from modelway.ingest.source import APP
+from modelway.state.schema import alerts
 from modelway.workspace import Workspace, open_workspace
 from tests.engines.streams import Ingesters, arrived, demand_exactly, events, payment, stream_workspace
 
@@ -227,6 +230,56 @@ def test_retention_that_passes_the_position_stops_the_table_and_a_person_decides
         == rows.height
         == 500 + sum(e - c.offset for c, e in zip(cut, ends.values(), strict=True))
     )
+
+
+def booked(workspace: Workspace) -> list[str]:
+    """The causes of all alerts that were ever opened."""
+    with workspace.database.read() as connection:
+        return list(connection.execute(sa.select(alerts.c.cause)).scalars())
+
+
+def test_a_topic_that_is_deleted_is_not_made_by_ingestion_and_no_alert_opens_and_closes(workspace, kafka, ingesters):
+    from confluent_kafka.admin import AdminClient
+
+    workspace.log.append("payments", events(range(500)))
+    processes = [ingesters.start(workspace.places.root) for _ in range(2)]
+    until(lambda: arrived(workspace).height == 500)
+    admin = AdminClient({"bootstrap.servers": kafka})
+    for done in admin.delete_topics([f"{workspace.stack.events.kafka.prefix}payments"]).values():
+        done.result()
+    time.sleep(15.0)
+    assert workspace.log.identity("payments") is None
+    tell_of_absent(workspace, workspace.spec("pay"))
+    assert [alert.cause for alert in open_alerts(workspace, "pay") if alert.severity == "ticket"] == ["topic: payments"]
+    assert len(booked(workspace)) == len(set(booked(workspace)))
+    workspace.log._brokers.forget("payments")
+    workspace.log.append("payments", events(range(500, 600)))
+    tell_of_absent(workspace, workspace.spec("pay"))
+    time.sleep(15.0)  # empty, or shorter than the position: a person must decide
+    assert len(booked(workspace)) == len(set(booked(workspace)))
+    assert [alert.cause for alert in open_alerts(workspace, "pay")] == ["ingestion: payments"]
+    set_positions(workspace, "payments", "oldest", "tester", "deleted by mistake")
+    until(lambda: arrived(workspace).height == 600)
+    until(lambda: not open_alerts(workspace, "pay"))
+    for process in processes:
+        ingesters.stop(process)
+
+
+def test_brokers_that_are_away_for_a_while_are_one_alert_at_most(broker, tmp_path, ingesters):
+    workspace = stream_workspace(tmp_path / "bank", broker.address, patience="3s")
+    workspace.log.append("payments", events(range(500)))
+    processes = [ingesters.start(workspace.places.root) for _ in range(2)]
+    until(lambda: arrived(workspace).height == 500)
+    broker.program.process.send_signal(signal.SIGSTOP)
+    time.sleep(30.0)
+    broker.program.process.send_signal(signal.SIGCONT)
+    until(lambda: workspace.log.ends("payments"))
+    workspace.log.append("payments", events(range(500, 600)))
+    until(lambda: arrived(workspace).height == 600)
+    until(lambda: not open_alerts(workspace, "pay"))
+    assert booked(workspace) in ([], ["engine: event log"])
+    for process in processes:
+        ingesters.stop(process)
 
 
 def test_status_says_how_far_a_topic_is_behind_and_what_was_refused(workspace, ingesters):
