@@ -66,7 +66,9 @@ def named_topics(spec: Spec) -> dict[str, str]:
 
 
 def tell_of_absent(workspace: Workspace, spec: Spec) -> None:
-    """An alert for each while it lasts; the control loop sends it."""
+    """An alert for each while it lasts; the control loop sends it. In the workspace's own log, reading it is an error already."""
+    if workspace.stack.events.kafka is None:
+        return
     causes: dict[str, tuple[Severity, str]] = {
         f"{FAMILY}: {one.topic}": ("ticket", f"{one.problem}\n  fix: {one.fix}") for one in absent(workspace, spec)
     }

@@ -1,15 +1,19 @@
 """Topics that a spec names and the log does not have: missed where somebody must be told, and nowhere else."""
 
+import json
+
 import pytest
+from typer.testing import CliRunner
 
 from modelway import lifecycle
+from modelway.cli.app import app
 from modelway.events.log import NewEvent
 from modelway.flow import absent as absent_topics
 from modelway.flow.absent import absent, named_topics, tell_of_absent
 from modelway.flow.reporting import open_alerts, topics_status
 from modelway.spec.model import Spec
 from modelway.testing.lake import lake_rows
-from modelway.workspace import create_workspace
+from modelway.workspace import Workspace, create_workspace
 
 SPEC = """
 model: pay
@@ -62,6 +66,23 @@ def test_in_the_workspaces_own_log_only_one_that_was_read_is_missed(made):
     assert topics(made) == []
     made.lake.append("paymnets", lake_rows(1), app="ingest", upto={0: 1})
     assert topics(made) == ["paymnets"]
+    tell_of_absent(made, made.spec("pay"))
+    assert open_alerts(made, "pay") == []  # who reads it books that its position is gone
+
+
+def test_doctor_and_check_say_what_is_missed(made, monkeypatch):
+    place = made.places.project("pay")
+    (place / "model.py").write_text(
+        "from sklearn.linear_model import LogisticRegression\n\n\ndef build(params):\n    return LogisticRegression()\n"
+    )
+    monkeypatch.setattr(Workspace, "log", property(lambda self: made.folder_log("brokers")))
+    monkeypatch.setattr("modelway.flow.targets.demand_there", lambda *_: None)
+    told = CliRunner().invoke(app, ["doctor", "--json", "-w", str(made.places.root)])
+    assert told.exit_code == 8
+    assert "topic paymnets" in [row["engine"] for row in json.loads(told.stdout)]
+    told = CliRunner().invoke(app, ["check", "pay", "-w", str(made.places.root)])
+    assert told.exit_code == 0
+    assert "no topic paymnets" in told.stderr
 
 
 def test_an_alert_each_stands_while_it_lasts_and_status_says_so(made):
