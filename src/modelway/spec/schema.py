@@ -21,9 +21,9 @@ _HEAD = """\
 
 *Made from the models in `modelway.spec` (`modelway.spec.schema.reference()`); a test holds it up to date.*
 
-A **duration** is written `45s`, `30m`, `12h`, `7d`, `2w` or `1y`; a **share** `20%`, `+0.1 points` or `0.2`; a **count** `200`
-or `200 requests`. Keys without a default must be there. `on`, `yes`, `no` and dates are text, as in YAML 1.2, and where text is
-wanted a number is taken as it is written. A misspelt key is refused with its line and the key that was meant.
+A **duration** is written `45s`, `30m`, `12h`, `7d`, `2w` or `1y`, up to `100y`; a **share** `20%`, `+0.1 points` or `0.2`; a
+**count** `200` or `200 requests`. Keys without a default must be there. `on`, `yes`, `no` and dates are text, as in YAML 1.2, and
+where text is wanted a number is taken as it is written. A misspelt key is refused with its line and the key that was meant.
 """
 
 

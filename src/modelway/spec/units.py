@@ -7,16 +7,21 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
+LONGEST = timedelta(days=36_500)
+"""100y: one more would soon leave the calendar, or the microseconds of 64 bits, in the middle of a computation."""
 
 
 def parse_duration(value: Any) -> timedelta:
-    """`7d`, `12h`, `30m`, `45s`, `2w`, `1y`, or "every 7d"; raises ValueError with an example."""
+    """`7d`, `12h`, `30m`, `45s`, `2w`, `1y`, or "every 7d", up to 100y; raises ValueError with an example."""
     if isinstance(value, timedelta):
         return value
     match = re.fullmatch(r"(?:every )?\s*(\d+(?:\.\d+)?)\s*([a-z]+)", str(value).strip())
     if not match or match[2] not in _UNITS:
         raise ValueError(f"{value!r} is not a duration; write for example 7d, 12h or 30m")
-    return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    seconds = float(match[1]) * _UNITS[match[2]]
+    if seconds > LONGEST.total_seconds():
+        raise ValueError(f"{value!r} is longer than 100y, the longest duration; write a shorter one")
+    return timedelta(seconds=seconds)
 
 
 def write_duration(value: timedelta) -> str:

@@ -86,6 +86,12 @@ def test_one_mistake_has_its_own_fix(written):
     [
         ("training: {holdout: 120%}", "17: training.holdout: '120%' is not between 0 and 1"),
         ("training: {gap: soon}", "'soon' is not a duration; write for example 7d"),
+        (
+            "features: {x: {stat: count, window: 1000000y}}",
+            "17: features.x.window: '1000000y' is longer than 100y, the longest duration",
+        ),
+        ("features: {x: {stat: count, window: 9d, delay: 36501d}}", "features.x.delay: '36501d' is longer than 100y"),
+        ("training: {gap: 99999999999999999999y}", "training.gap: '99999999999999999999y' is longer than 100y"),
         ("training: {seed: 1.5}", "training.seed: 1.5 is not a whole number"),
         ("gates: [{metric: brier, max: .inf}]", "gates[0].max: inf is not a finite number"),
         ("training: 5", "training: 5 is not keys with values"),
