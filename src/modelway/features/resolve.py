@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from typing import Any
 
 from modelway.errors import SpecError
 from modelway.expressions.grammar import parse
@@ -10,6 +11,7 @@ from modelway.expressions.meaning import names, read
 from modelway.expressions.values import Nature
 from modelway.features.derived import TARGET, Expression, Joined, Window
 from modelway.features.functions import compile_function
+from modelway.features.repeatable import demand_repeatable, values_to_try
 from modelway.records import Kind
 from modelway.spec.model import Feature, Spec
 from modelway.spec.units import write_duration
@@ -54,7 +56,15 @@ def _function(name: str, feature: Feature, known: Mapping[str, Nature], late: bo
         _demand_known(name, "uses", used, known, spec)
     _, _, function = (feature.python or "").rpartition(":")
     compile_function(feature.source, function, feature.gives, name)
+    tried = tuple(_to_try(column, known[column], spec) for column in feature.uses)
+    demand_repeatable(feature.source, function, feature.gives, name, tried)
     return Expression(name, function, feature.gives, tuple(feature.uses), late, feature.source)
+
+
+def _to_try(column: str, nature: Nature, spec: Spec) -> tuple[Any, ...]:
+    """Values that the contract allows in a column."""
+    rule = spec.contract.get(column)
+    return values_to_try(nature) if rule is None else values_to_try(nature, rule.min, rule.max, rule.allowed or ())
 
 
 def _demand_visible(feature: str, text: str, used: Iterable[str], spec: Spec) -> None:

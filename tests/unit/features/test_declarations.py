@@ -86,6 +86,107 @@ def test_a_function_that_depends_on_more_than_its_arguments_is_refused_with_its_
     assert "line " in caught.value.problem
 
 
+def declared(source, uses=("x",), **more):
+    return plan_of(spec_of({"made": {"python": "f.py:f", "uses": list(uses), "source": source, **more}}))
+
+
+@pytest.mark.parametrize(
+    ("source", "uses", "said"),
+    [
+        (
+            "def f(a, b):\n    return a",
+            ["x"],
+            r"line 1 .*f\(a, b\) is given one column, those of `uses`: missing .*'b'",
+        ),
+        ("\ndef f(a):\n    return a", ["x", "w"], r"line 2 .*f\(a\) is given 2 columns, .*too many"),
+        ("def f(a, *, b):\n    return a", ["x"], "missing a required.* argument: 'b'"),
+    ],
+)
+def test_a_function_that_takes_other_columns_than_it_is_given_is_refused(source, uses, said):
+    with pytest.raises(SpecError, match=said) as caught:
+        declared(source, uses)
+    assert "`uses`" in caught.value.fix
+
+
+def test_a_function_may_take_any_number_of_columns_and_have_defaults_that_do_not_change():
+    assert declared("def f(*a):\n    return len(a)", ["x", "w"])
+    assert declared("def f(a, b=(1, 2), c=None):\n    return a")
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("N = [0]\ndef f(x):\n    N[0] += 1\n    return N[0]", r"line 3 .*N\[0\] changes N, which all calls share"),
+        ("N = {}\ndef f(x):\n    N.update(a=x)\n    return 1", r"line 3 .*N\.update\(a=x\) changes N"),
+        ("def f(x):\n    f.n = x\n    return 1", r"line 2 .*f\.n changes f"),
+        ("import math\ndef f(x):\n    del math.pi\n    return 1", r"math\.pi changes math"),
+        ("def f(x, seen=[]):\n    return 1", r"line 1 .*the default \[\] is one and the same for all calls"),
+        ("def f(x, *, seen=dict()):\n    return 1", r"the default dict\(\) is one"),
+        ("N = []\ndef f(x, seen=N):\n    return 1", "the default N is one"),
+        ("N = iter(range(9))\ndef f(x):\n    return next(N, None)", "line 1 .*N: a value that is used up"),
+        (
+            "import statistics\ndef f(x):\n    return statistics.random.random()",
+            "statistics.random is the module random",
+        ),
+        (
+            "from statistics import random\ndef f(x):\n    return 1",
+            "random is the module random, which may not be used",
+        ),
+        (
+            "import statistics as s\ndef f(x):\n    return s.NormalDist().samples(1)[0]",
+            "line 3 .*samples is not allowed",
+        ),
+        ("from decimal import getcontext\ndef f(x):\n    return 1", "getcontext is not allowed"),
+    ],
+)
+def test_what_shows_memory_or_chance_in_the_text_is_refused_with_its_line(source, said):
+    with pytest.raises(SpecError, match=said) as caught:
+        declared(source)
+    assert caught.value.fix
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "N = [0]\ndef f(x):\n    n = N\n    n[0] += 1\n    return n[0]",
+        "N = {}\ndef f(x):\n    n = N\n    return n.setdefault('last', x)",
+        "def make():\n    n = [0]\n    return lambda: n.append(0) or len(n)\nG = make()\ndef f(x):\n    return G()",
+        "import statistics\ndef f(x):\n    s = statistics\n    return s.random.random()",
+    ],
+)
+def test_memory_that_the_text_does_not_show_is_found_by_a_trial(source):
+    with pytest.raises(SpecError, match=r"f\(.*\) gave .*, and .* when the same rows were computed again") as caught:
+        declared(source)
+    assert "arguments alone" in caught.value.fix
+
+
+def test_what_a_function_has_no_answer_for_is_no_reason_to_refuse_it():
+    assert declared("def f(w):\n    return {'q': 1}[w]", ["w"])
+    assert declared(
+        "SIZES = [3, 1]\ndef f(x):\n    own = list(SIZES)\n    own.sort()\n    own[0] = 2\n    return own[0]"
+    )
+    assert declared("def f(at):\n    return at.time().hour if at else None", ["at"])
+
+
+def test_a_trial_uses_what_the_contract_allows():
+    given = spec_of({"made": {"python": "f.py:f", "uses": ["x", "w"], "source": ""}}).model_dump(
+        mode="json", by_alias=True
+    )
+    given["contract"]["x"] |= {"min": 1_000.0, "max": 2_000.0}
+    given["contract"]["w"]["in"] = ["long word", "another"]
+    given["features"]["made"]["source"] = (
+        "N = []\ndef f(x, w):\n    n = N\n    if x is not None and x >= 1000 and w == 'another':\n"
+        "        n.append(x)\n    return len(n)"
+    )
+    with pytest.raises(SpecError, match="computed again in another order"):
+        plan_of(Spec.model_validate(given))
+
+
+def test_a_file_that_fails_when_it_is_loaded_is_refused_with_its_line():
+    with pytest.raises(SpecError, match=r"features.made: line 2 of its Python file: ZeroDivisionError"):
+        declared("A = 0\nB = 1 / A\ndef f(x):\n    return x")
+
+
 def test_a_function_is_given_none_for_missing_and_its_failures_name_the_feature():
     call = compile_function(SOURCE, "size", "number", "made")
     assert (call([1.0, "a"]), call([2.0, ""])) == (2.0, 2.0)
