@@ -43,12 +43,15 @@ class Difference:
     served: float | str
     right: float | str
     events: tuple[str, ...]
+    entity: tuple[tuple[str, str], ...] = ()
+    """Columns and values of the thing that the window or the join is about."""
 
     def __str__(self) -> str:
         between = ", ".join(self.events) or "none"
+        about = "".join(f"{column} {value!r}, " for column, value in self.entity)
         return (
-            f"{self.feature} of row {self.key} ({self.at:%Y-%m-%d %H:%M:%S}) was served as {self.served!r}, and the lake gives"
-            f" {self.right!r}; the latest events that it may see: {between}"
+            f"{self.feature} of row {self.key} ({about}{self.at:%Y-%m-%d %H:%M:%S}) was served as {self.served!r}, and the lake"
+            f" gives {self.right!r}; the latest events that it may see: {between}"
         )
 
 
@@ -100,9 +103,18 @@ def parity(workspace: Workspace, spec: Spec, manifest: Manifest, version: int, n
         row = rows.row(n, named=True)
         for name in wrong.intersection(_wrong(served, again)):
             events = tuple(seen.events_of(name, row))
-            differences.append(Difference(name, row["_key"], row["_at"], served[name], again[name], events))
+            entity = tuple((column, as_word(row.get(column))) for column in entities_of(plan, name))
+            differences.append(Difference(name, row["_key"], row["_at"], served[name], again[name], events, entity))
     order = {name: n for n, name in enumerate(names)}
     return Parity(asked.height, tuple(sorted(differences, key=lambda one: (order[one.feature], one.at, one.key))))
+
+
+def entities_of(plan: Plan, feature: str) -> tuple[str, ...]:
+    """The columns that name the thing which a feature is about; of an expression, those of the windows and joins that it uses."""
+    by = {window.name: window.by for window in plan.windows} | {join.name: (join.on,) for join in plan.joins}
+    used = {one.name: one.uses for one in plan.expressions}
+    deeper = (column for name in used.get(feature, ()) for column in entities_of(plan, name))
+    return by[feature] if feature in by else tuple(dict.fromkeys(deeper))
 
 
 @dataclass(frozen=True)

@@ -425,7 +425,7 @@ def test_a_wrong_online_value_is_an_alert_that_names_everything(tmp_path, clock)
     found = {alert.cause: alert for alert in open_alerts(workspace.database, "cards")}
     assert set(found) >= {"parity: many", "parity: spent"}
     text = found["parity: spent"].text
-    assert "spent of row q2 (2026-01-05 04:01:00) was served as 4.0, and the lake gives 43.0" in text
+    assert "spent of row q2 (card 'k', 2026-01-05 04:01:00) was served as 4.0, and the lake gives 43.0" in text
     assert "e3 at 2026-01-05 03:00:00" in text
     assert "1 of 2 answers differ" in text
     workspace.close()
