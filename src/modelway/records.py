@@ -135,6 +135,8 @@ class TrainingSet:
     cutoff: datetime | None = None
     audit: str = ""
     """Parquet artefact with `_key`, the protected columns and the amounts that costs refer to; "" if none."""
+    empty: tuple[str, ...] = ()
+    """Columns that are missing in every row of the training part: a model can learn nothing of them."""
 
 
 @dataclass(frozen=True, slots=True)

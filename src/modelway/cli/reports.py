@@ -22,6 +22,8 @@ def show_run(report: Mapping[str, Any], version: Version) -> None:
     made, fitted, candidate = record("prepare", TrainingSet), record("train", Fit), record("export", Candidate)
     tables = ", ".join(f"{t.table} version {t.version}" for t in made.tables)
     say(f"{made.train_rows:,} rows to learn from, {made.holdout_rows:,} held out, of {tables}")
+    if made.empty:
+        say(f"missing in every row to learn from, so that nothing can be learned of it: {', '.join(made.empty)}")
     if report["quarantined"]:
         say(f"{report['quarantined']:,} rows broke the contract: modelway quarantine list {version.model}")
     if report["breaches"]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from modelway.errors import UserCodeError
 from modelway.records import Task
 from modelway.training.steady import settle, steady
 from modelway.training.user_code import UserCode
@@ -44,4 +45,19 @@ def fit_once(
     """One fresh estimator, fitted with one seed on one thread; an exception is told with the step where it arose."""
     with steady(seed, notes):
         estimator = settle(code.build(params, task), seed)
-        return code.call("fitting the estimator", lambda: estimator.fit(frame, target) or estimator)
+        try:
+            return code.call("fitting the estimator", lambda: estimator.fit(frame, target) or estimator)
+        except UserCodeError as error:
+            raise _naming_empty(error, frame) from error
+
+
+def _naming_empty(error: UserCodeError, frame: "pd.DataFrame") -> UserCodeError:
+    """The error, with the columns that no row has a value in: some estimators fail on them, and name none."""
+    empty = [str(name) for name, values in frame.items() if ((values != values) | (values == "")).all()]
+    if not empty or not len(frame):
+        return error
+    return UserCodeError(
+        f"{error.problem}\n  of the {len(frame):,} rows that it was fitted on, none has a value in: {', '.join(empty)}",
+        f"leave {'it' if len(empty) == 1 else 'them'} out of model.py, or see in modelway.yaml why nothing is there"
+        f" (window, delay, lag, join); if that is not it: {error.fix}",
+    )

@@ -52,6 +52,13 @@ def normalised(frame: pl.DataFrame, columns: Sequence[Column]) -> pl.DataFrame:
     )
 
 
+def empty_columns(rows: pl.DataFrame, columns: Sequence[Column]) -> tuple[str, ...]:
+    """The columns that are missing in every row; none where there is no row."""
+    ready = normalised(rows, columns)
+    missing = ((ready[c.name].is_nan() if c.kind == "number" else ready[c.name] == "").all() for c in columns)
+    return tuple(c.name for c, all_of_them in zip(columns, missing, strict=True) if all_of_them) if rows.height else ()
+
+
 def to_pandas(frame: pl.DataFrame, columns: Sequence[Column]) -> "pd.DataFrame":
     """What `fit` and `predict` of an estimator are given: numbers as float64, words as objects of type str."""
     import pandas as pd

@@ -44,6 +44,7 @@ def tell_training(
             "modelway.as_of": training_set.as_of.isoformat(),
             "modelway.code": fitted.code,
             "modelway.environment": fitted.environment,
+            "modelway.empty_columns": ", ".join(training_set.empty),
             "modelway.refitted": str(fitted.refitted).lower(),
         },
     )

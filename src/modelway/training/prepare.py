@@ -10,7 +10,7 @@ from modelway.errors import DataError, TooLittleDataError
 from modelway.records import Column, TableVersion, TrainingSet
 from modelway.spec.model import Spec
 from modelway.training.classes import ordered_classes, target_text
-from modelway.training.frames import normalised, parquet_bytes, read_training_set
+from modelway.training.frames import empty_columns, normalised, parquet_bytes, read_training_set
 from modelway.training.split import HOLDOUT, OUT, TRAIN, split_rows, within_window
 
 
@@ -59,6 +59,7 @@ def prepare(
         as_of=as_of,
         cutoff=made.cutoff,
         audit=artifacts.put(parquet_bytes(kept.select(pl.col("_key").cast(pl.String), *beside))) if beside else "",
+        empty=empty_columns(table.filter(pl.col("_part") == TRAIN), columns),
     )
 
 

@@ -1,8 +1,9 @@
 import numpy as np
+import polars as pl
 import pytest
 
 from modelway.errors import UserCodeError
-from modelway.records import Fit, TrainingSet, dumps, loads
+from modelway.records import Column, Fit, TrainingSet, dumps, loads
 from modelway.training.estimate import Progress, Watch
 from modelway.training.fit import fit, load_estimator, refit
 from modelway.training.frames import read_training_set, to_pandas
@@ -172,3 +173,24 @@ def test_an_estimator_that_cannot_be_stored_is_refused(store, project):
     spec = spec_of()
     with pytest.raises(UserCodeError, match="cannot be stored"):
         fit(_set(store, spec), spec, project(source), store)
+
+
+TREES = """
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.compose import make_column_transformer
+    from sklearn.pipeline import make_pipeline
+    def build(params):
+        columns = make_column_transformer(("passthrough", ["amount", "usual"]))
+        return make_pipeline(columns, HistGradientBoostingClassifier())
+"""
+
+
+def test_a_fit_that_fails_on_a_column_without_any_value_names_the_column(store, project):
+    """scikit-learn's says `window shape cannot be larger than input array shape`, and no word which column."""
+    spec = spec_of()
+    frame = rows().with_columns(usual=pl.lit(None, pl.Float64))
+    training_set = prepare(frame, spec, (*COLUMNS, Column("usual", "number")), (), START, store)
+    with pytest.raises(UserCodeError, match=r"none has a value in: usual\n") as caught:
+        fit(training_set, spec, project(TREES), store)
+    assert "window shape" in caught.value.problem
+    assert caught.value.fix.startswith("leave it out of model.py, or see in modelway.yaml why nothing is there")

@@ -26,6 +26,16 @@ def test_the_record_tells_counts_and_the_artefact_holds_the_rows(store):
     assert set(trained_keys(made, store)) == {f"k{i}" for i in range(236)}
 
 
+def test_columns_that_are_missing_in_every_row_to_learn_from_are_named(store):
+    """What only the holdout holds is nothing to learn from."""
+    late = pl.when(pl.col("_at") >= START + timedelta(hours=240)).then(1.0)
+    frame = rows().with_columns(usual=pl.lit(None, pl.Float64), late=late, city=pl.lit(""), seen=pl.lit(0.0))
+    more = [*(Column(name, "number") for name in ("usual", "late", "seen")), Column("city", "word")]
+    made = prepare(frame, spec_of(), (*COLUMNS, *more), (), START, store)
+    assert made.empty == ("usual", "late", "city")
+    assert loads(TrainingSet, dumps(made)) == made
+
+
 def test_equal_rows_give_equal_digests_in_whatever_order_and_chunks_they_come(store):
     frame = rows()
     chunked = pl.concat([frame[150:], frame[:150]], rechunk=False)
