@@ -102,6 +102,29 @@ def test_the_index_leads_to_every_page() -> None:
     assert {page for page in PAGES if page.is_relative_to(index.parent)} - {index} <= linked
 
 
+def test_the_page_of_expressions_names_every_function_and_operator_with_its_grammar() -> None:
+    from modelway.expressions import grammar
+    from modelway.expressions.meaning import FUNCTIONS, MANY, OPERATORS
+
+    page = (ROOT / "docs" / "reference" / "expressions.md").read_text()
+    assert [name for name in FUNCTIONS if f"`{name}(" not in page] == []
+    signs = [
+        *(set(OPERATORS) - {grammar.MINUS, "and", "or", "not", "in", "**"}),
+        "a and b",
+        "a or b",
+        "not a",
+        "-a",
+        "a ** b",
+    ]
+    assert [sign for sign in signs if f"`{sign}`" not in page] == []
+    rules = [line.partition("  ")[0] for line in (grammar.__doc__ or "").splitlines() if " = " in line]
+    told = "\n".join(line.strip() for line in page.splitlines())
+    assert [rule for rule in rules if rule.split(" = ")[0].strip() + " " not in told] == []
+    assert f"2 to {MANY} " in page
+    assert f"{grammar.MOST_TOKENS} parts" in page
+    assert f"{grammar.MOST_NESTED} nested" in page
+
+
 def test_a_block_is_found_with_its_marks(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text('Text.\n\n<!-- fails 3 -->\n<!-- says "a b" -->\n```console\n$ one\ntwo\n```\n\n```\nplain\n```\n')

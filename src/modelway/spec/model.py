@@ -48,7 +48,7 @@ class Data(Part):
     doubles_within: Duration = parse_duration("30d")
     """How far back (by arrival) the same key and content is known as a double."""
     same_instant: Literal["counts", "does_not_count"] = "counts"
-    """Whether an event at the very instant of the decision is seen by its windows."""
+    """Whether windows see events at the very instant of the decision; does_not_count leaves out the decision's own row too."""
     lag: Duration = parse_duration("0d")
     """How far online values may lag: windows and joins see what had arrived this long before the decision, in training too."""
 
@@ -78,7 +78,7 @@ class Feature(Part):
     """A derived column: an expression over the row's own columns, a Python function, a window over earlier events, or a join."""
 
     expr: str | None = None
-    """For example `hour(at) <= 6` or `amount / income`; the grammar is in the reference."""
+    """For example `hour(at) <= 6` or `amount / income`; the language is on the page `expressions.md`."""
     python: str | None = None
     """FILE:FUNCTION beside modelway.yaml: called with the columns of `uses` in that order, row by row, missing ones None."""
     uses: tuple[str, ...] = ()
@@ -90,7 +90,7 @@ class Feature(Part):
     join: Join | None = None
     """A column of a table that changes slowly, as of the decision."""
     of: str | None = None
-    """The column that the window aggregates; `target` is allowed with a delay."""
+    """The column that the window aggregates; `target` is allowed with a delay. Numbers beyond ±1e100 are missing there."""
     stat: Literal["count", "sum", "mean", "std", "min", "max", "distinct", "last", "ratio"] | None = None
     """What the window computes; ratio: the row's own value divided by the mean of the others in the window."""
     by: str | tuple[str, ...] | None = None
