@@ -161,6 +161,12 @@ def _typed(node: Call, form: Function, where: _Place) -> tuple[Node, Nature]:
         if take in ("same", "ordered") and nature != free[0][1]:
             told = f"{_named(node)} takes values of one kind, and here are {free[0][1]} and {nature}"
             raise refusal(where.feature, where.text, given.place, told)
+        if node.function == "in" and nature == "moment":
+            told, fix = (
+                "in takes numbers or words, and this is a time",
+                "compare: t >= … and t < …, or t == … or t == …",
+            )
+            raise refusal(where.feature, where.text, given.place, told, fix)
         if take == "ordered" and nature == "word":
             told = f"words have no order, {_named(node)} cannot compare them"
             raise refusal(where.feature, where.text, given.place, told)

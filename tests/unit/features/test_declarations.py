@@ -23,6 +23,7 @@ SOURCE = "import math\n\nSIZES = {'a': 1}\n\n\ndef size(x, w):\n    return None 
         ({"stat": "mean", "of": "target", "by": "who", "window": "5h"}, "needs a `delay`"),
         ({"expr": "y + 1"}, "uses the target 'y'"),
         ({"expr": "xx + 1"}, "did you mean 'x'"),
+        ({"expr": "at in ['2024-01-01']"}, "in takes numbers or words, and this is a time"),
         ({"python": "f.py:size", "uses": ["x", "ww"], "source": SOURCE}, "did you mean 'w'"),
         ({"python": "f.py:size", "uses": ["x", "y"], "source": SOURCE}, "uses the target 'y'"),
         ({"python": "f.py:sizes", "uses": ["x"], "source": SOURCE}, "no function 'sizes' .there: size"),
