@@ -12,7 +12,7 @@ from examples.card_fraud.broker import on_kafka
 from examples.card_fraud.project import MODEL
 from examples.card_fraud.replay import Replayed, replay
 from examples.card_fraud.report import apart, summary, table, write_report
-from examples.card_fraud.setting import FULL, SMALL, Setting
+from examples.card_fraud.setting import FULL, QUICK, SMALL, Setting
 from examples.card_fraud.stream import DRAWN_DELAYS
 from modelway.errors import ModelwayError
 
@@ -26,7 +26,11 @@ def asked_for(argv: Sequence[str] | None) -> tuple[Path, Setting, str | None]:
         prog="python -m examples.card_fraud", description="Card payments as a stream, through the whole loop."
     )
     parser.add_argument("--root", type=Path, default=Path("fraud"), help="where the workspace and the report go")
-    parser.add_argument("--book", action="store_true", help="the size and the days of the book, without the server")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--book", action="store_true", help="the size and the days of the book, without the server")
+    size.add_argument(
+        "--quick", action="store_true", help="a village, and two days of service: the whole loop, no figures"
+    )
     parser.add_argument("--seed", type=int, help="another city")
     parser.add_argument(
         "--labels", choices=["book", "drawn"], default="book", help="after 7 days, or 1 to 60, some never"
@@ -34,7 +38,7 @@ def asked_for(argv: Sequence[str] | None) -> tuple[Path, Setting, str | None]:
     parser.add_argument("--cents", type=float, default=0.0, help="share of payments whose amount comes in cents")
     parser.add_argument("--kafka", metavar="HOST:PORT", help="the event log is Kafka's")
     given = parser.parse_args(argv)
-    setting = FULL if given.book else SMALL
+    setting = FULL if given.book else QUICK if given.quick else SMALL
     if given.seed is not None:
         setting = replace(setting, seed=given.seed)
     if given.labels == "drawn":

@@ -1,6 +1,6 @@
 """What is replayed, and how large."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from examples.card_fraud.city import BOOK, City
 from examples.card_fraud.faults import Faults
@@ -10,6 +10,8 @@ from examples.card_fraud.stream import BOOK_DELAYS, Delays
 TOWN = BOOK.scaled(0.1)
 TOWN_PROTOCOL = BOOK_PROTOCOL.scaled(0.1, 28)
 """With four weeks to learn from: as many frauds as it takes to show anything."""
+VILLAGE = replace(BOOK, customers=150, terminals=300, days=60, radius=12.0, terminals_a_day=0.5, customers_a_day=0.5)
+VILLAGE_PROTOCOL = Protocol(train_first=20, train_days=21, test_days=2, cards=10)
 USUAL = Faults()
 
 
@@ -35,4 +37,6 @@ class Setting:
 
 
 SMALL = Setting()
+QUICK = Setting(VILLAGE, VILLAGE_PROTOCOL, seed=0)
+"""To see the loop turn: frauds of two days are too few to say anything."""
 FULL = Setting(BOOK, BOOK_PROTOCOL, seed=0, serve=False)

@@ -7,18 +7,16 @@ import polars as pl
 import pytest
 from examples.card_fraud.command import asked_for, main
 from examples.card_fraud.project import MODEL
-from examples.card_fraud.protocol import Protocol
 from examples.card_fraud.replay import Replayed, replay
 from examples.card_fraud.report import write_report
-from examples.card_fraud.setting import FULL, SMALL, Setting
+from examples.card_fraud.setting import FULL, QUICK, SMALL
 from examples.card_fraud.stream import DRAWN_DELAYS
 
 from modelway.errors import EventLogError
-from tests.support.fraud import MUCH, VILLAGE
+from tests.support.fraud import MUCH
 from tests.support.projects import ok, processes
 
-VILLAGE_WEEKS = Protocol(train_first=20, train_days=21, test_days=2, cards=10)
-SETTING = Setting(replace(VILLAGE, days=60), VILLAGE_WEEKS, MUCH, seed=0)
+SETTING = replace(QUICK, faults=MUCH)
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +64,7 @@ class TestVillage:
 
 def test_the_arguments_name_the_setting(tmp_path: Path):
     assert asked_for([]) == (Path("fraud"), SMALL, None)
+    assert asked_for(["--quick"])[1] == QUICK
     words = ["--book", "--labels", "drawn", "--cents", "0.01", "--seed", "9", "--kafka", "broker:9092"]
     root, setting, kafka = asked_for([*words, "--root", str(tmp_path)])
     assert (root, kafka) == (tmp_path, "broker:9092")
