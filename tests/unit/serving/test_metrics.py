@@ -166,7 +166,7 @@ def test_metrics_that_are_told_elsewhere_are_not_shown_here():
 
 def test_every_metric_of_the_server_is_explained_and_documented():
     measures = {measured.REQUESTS, measured.ROWS, measured.SECONDS, measured.DROPPED, measured.SWAPS}
-    ingestion = {figures.LAG_EVENTS, figures.LAG_SECONDS, figures.RATE, figures.REFUSED, figures.ROWS}
+    ingestion = {figures.LAG_EVENTS, figures.LAG_SECONDS, figures.RATE, figures.REFUSED, figures.ROWS, figures.BREACHES}
     spool = {figures.SPOOL_EVENTS, figures.SPOOL_SECONDS, figures.SPOOL_BYTES, figures.SPOOL_LIMIT}
     assert set(HELP) == measures | {FRESHNESS} | ingestion | spool
     page = (Path(__file__).parents[3] / "docs" / "how-to" / "on-call.md").read_text()
