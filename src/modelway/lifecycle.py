@@ -74,7 +74,6 @@ def tend(workspace: "Workspace", model: str, lease: "Lease | None" = None) -> No
     spec = workspace.spec(model)
     if not workspace.stack.ingestion.processes:  # else processes of their own do nothing but that
         ingest(workspace, spec)
-    tell_of_absent(workspace, spec)
     work_off(workspace, spec, lease)
     roll_out(workspace, spec, lease)
     watch(workspace, spec, lease)
@@ -82,6 +81,7 @@ def tend(workspace: "Workspace", model: str, lease: "Lease | None" = None) -> No
     work_off(workspace, spec, lease)
     roll_out(workspace, spec, lease)
     mirror(workspace, spec)
+    tell_of_absent(workspace, spec)  # last: a log that is away must not keep back a rollback
 
 
 def open_run(workspace: "Workspace", model: str, trigger: Trigger, tell: Tell = silent) -> str:
