@@ -99,6 +99,25 @@ def test_a_run_that_trains_ends_soon_and_is_gone_on_with(root):
     assert records(root, "run", "loans")["run"]["id"] == "loans-0001"
 
 
+def test_a_library_that_logs_what_passes_through_it_prints_no_traceback():
+    """As SQLAlchemy's pool does when Ctrl-C comes while it closes a connection."""
+    code = """
+import logging, os, signal
+from modelway.cli.interrupt import Interrupt, Interrupted
+Interrupt()
+for stop in (lambda: os.kill(os.getpid(), signal.SIGINT), lambda: 1 / 0):
+    try:
+        stop()
+    except BaseException:
+        logging.getLogger("pool").exception("while closing")
+os._exit(0)
+"""
+    said = subprocess.run([sys.executable, "-c", code], env=ENV, capture_output=True, text=True, timeout=60, check=True)
+    assert "Interrupted" not in said.stderr, said.stderr
+    assert said.stderr.startswith("stopping …\nwhile closing\n")
+    assert "ZeroDivisionError" in said.stderr, "errors of others are still told"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_up_ends_soon_while_its_loop_trains_and_the_run_stays_open(root, number):
     assert modelway("run", "loans", cwd=root, env={"MODELWAY_KILL_AT": "step.after-ingest"}).code == -9

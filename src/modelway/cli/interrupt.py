@@ -2,8 +2,10 @@
 
 Python runs a signal's handler wherever it happens to be: within the import of a library its exception comes out as an
 ImportError, within a callback of the garbage collector it is printed and dropped. So it is remembered, and raised again.
+A library that logs whatever passes through it would print it with its traceback: such a record is not printed.
 """
 
+import logging
 import os
 import signal
 import sys
@@ -27,6 +29,8 @@ class Interrupt:
         self._over = threading.Event()
         self._unraisable = sys.unraisablehook
         sys.unraisablehook = self._dropped
+        if logging.lastResort is not None:  # what prints the records of a command, which sets up no logging
+            logging.lastResort.addFilter(_of_others)
         signal.signal(signal.SIGINT, self._heard)
 
     def over(self) -> None:
@@ -51,6 +55,10 @@ class Interrupt:
     def _raise_again(self) -> None:
         if not self._over.is_set():
             os.kill(os.getpid(), signal.SIGINT)
+
+
+def _of_others(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], Interrupted))
 
 
 def leave(code: int) -> NoReturn:
