@@ -159,8 +159,9 @@ class DeltaLake(Lake):
     def version(self, table: str) -> TableVersion | None:
         with self._tables.mapped(table), self._tables.mutex:
             name = name_of(table)
-            if self._tables.newest(name) is None:
-                return None
+            found = self._tables.newest_version(name)
+            if found is None or name == table:
+                return None if found is None else TableVersion(name, found)
             return TableVersion(name, self._tables.at(table).version())
 
     def read(
