@@ -5,7 +5,7 @@ import gc
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 """Numbers of mallopt(3), in glibc's malloc.h."""
-_KEPT = 256 * 1024 * 1024
+_KEPT = 64 * 1024 * 1024
 """Bytes of free memory that are not given back."""
 _LARGE = 32 * 1024 * 1024
 """Only blocks beyond this come from the system one by one: the most that mallopt takes."""

@@ -1,4 +1,4 @@
-"""Which rows a table holds already, known in memory by 128 bits of their key and content: doubles are found without asking it.
+"""Which rows a table holds already, known in memory by 96 bits of their key and content: doubles are found without asking it.
 
 What other processes commit is read from the files that their commits added. When the rows within the horizon would need more
 memory than is allowed, the table itself is asked instead: slower, and the same answer.

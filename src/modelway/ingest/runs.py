@@ -1,5 +1,7 @@
-"""Rows by 128 bits of their key and content, in sorted runs; small runs are merged into larger ones.
+"""Rows by 96 bits of their key and content, in sorted runs; small runs are merged into larger ones.
 
+Of each digest the first 48 bits are kept, which leaves two numbers a row. That another row is taken for one that is held has a
+chance of 2^-96 for each two of different keys, and of 2^-48 for each correction of one key.
 The digests are parted by their first bits, and each part is merged by itself: memory for a merge is a fraction of all.
 """
 
@@ -9,8 +11,12 @@ from itertools import pairwise
 
 import numpy as np
 
-BYTES = 20
+BYTES = 16
 """Of memory a row."""
+_KEY = ~np.uint64(0xFFFF)
+"""The bits of a key's digest that are kept."""
+_REST = np.uint64(48)
+_ARRIVED = np.uint64(0xFFFFFFFF)
 _BITS = 4
 _BOUNDS = np.arange(1, 1 << _BITS, dtype=np.uint64) << np.uint64(64 - _BITS)
 _GROWTH = 4
@@ -19,15 +25,24 @@ _GROWTH = 4
 
 @dataclass(frozen=True)
 class Run:
-    """Rows in the order of their keys' digests; `arrived` in seconds since 1970."""
+    """Rows in the order of their keys' digests."""
 
-    keys: np.ndarray
-    contents: np.ndarray
-    arrived: np.ndarray
+    firsts: np.ndarray
+    """48 bits of the key, then the first 16 of the content."""
+    rests: np.ndarray
+    """The next 32 bits of the content, then the arrival in seconds since 1970."""
 
     @property
     def size(self) -> int:
-        return int(self.keys.size)
+        return int(self.firsts.size)
+
+    @property
+    def arrived(self) -> np.ndarray:
+        return self.rests & _ARRIVED
+
+    def at(self, where: np.ndarray | slice) -> "Run":
+        """Some of its rows, in memory of their own."""
+        return Run(self.firsts[where].copy(), self.rests[where].copy())
 
 
 class Runs:
@@ -42,12 +57,12 @@ class Runs:
         return BYTES * sum(run.size for part in self._parts for run in part)
 
     def add(self, keys: np.ndarray, contents: np.ndarray, arrived: np.ndarray) -> None:
-        """More rows, in any order."""
-        whole = _sorted(keys, contents, arrived)
-        for part, (low, high) in zip(self._parts, _parted(whole.keys), strict=True):
+        """More rows, in any order: digests of 64 bits, and seconds since 1970."""
+        whole = _sorted(*_packed(keys, contents, arrived))
+        for part, (low, high) in zip(self._parts, _parted(whole.firsts), strict=True):
             if low == high:
                 continue
-            part.append(Run(*(values[low:high].copy() for values in (whole.keys, whole.contents, whole.arrived))))
+            part.append(whole.at(slice(low, high)))
             while len(part) > 1 and part[-2].size < _GROWTH * part[-1].size:
                 part[-2:] = [_merged(part[-2:])]
 
@@ -73,33 +88,45 @@ def _parted(keys: np.ndarray) -> list[tuple[int, int]]:
     return list(pairwise(cuts))
 
 
-def _sorted(keys: np.ndarray, contents: np.ndarray, arrived: np.ndarray) -> Run:
-    order = np.argsort(keys, kind="stable")
-    return Run(keys[order], contents[order], arrived[order])
+def _packed(keys: np.ndarray, contents: np.ndarray, arrived: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return keys & _KEY | contents >> _REST, _content(contents) | arrived.astype(np.uint64)
+
+
+def _content(contents: np.ndarray) -> np.ndarray:
+    """As the second number has it: bits 16 to 48."""
+    return contents << np.uint64(16) & ~_ARRIVED
+
+
+def _sorted(firsts: np.ndarray, rests: np.ndarray) -> Run:
+    order = np.argsort(firsts, kind="stable")
+    return Run(firsts[order], rests[order])
 
 
 def _merged(runs: Sequence[Run]) -> Run:
-    return _sorted(*(np.concatenate([getattr(run, name) for run in runs]) for name in ("keys", "contents", "arrived")))
+    return _sorted(np.concatenate([run.firsts for run in runs]), np.concatenate([run.rests for run in runs]))
 
 
 def _since(run: Run, moment: float) -> Run:
     there = run.arrived >= moment
-    return run if there.all() else Run(run.keys[there], run.contents[there], run.arrived[there])
+    return run if there.all() else run.at(there)
 
 
 def _meet(
     run: Run, keys: np.ndarray, contents: np.ndarray, horizon: float, double: np.ndarray, known: np.ndarray
 ) -> None:
     """Mark the asked rows that the run holds, and those whose key it holds."""
-    at = np.searchsorted(run.keys, keys)
+    wanted, starts, rests = keys & _KEY, keys & _KEY | contents >> _REST, _content(contents)
+    at = np.searchsorted(run.firsts, wanted)
     left = np.arange(keys.size)
     while left.size:
         place = at[left]
         inside = place < run.size
         left, place = left[inside], place[inside]
-        same = run.keys[place] == keys[left]
-        left, place = left[same], place[same]
-        recent = run.arrived[place] >= horizon
+        firsts = run.firsts[place]
+        same = firsts & _KEY == wanted[left]
+        left, place, firsts = left[same], place[same], firsts[same]
+        held = run.rests[place]
+        recent = held & _ARRIVED >= horizon
         known[left[recent]] = True
-        double[left[recent & (run.contents[place] == contents[left])]] = True
+        double[left[recent & (firsts == starts[left]) & (held & ~_ARRIVED == rests[left])]] = True
         at[left] += 1

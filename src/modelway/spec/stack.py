@@ -86,10 +86,10 @@ class Ingestion(Part):
     """Processes that do nothing but ingest, and share out the partitions; 0: the control loops ingest at each tick."""
     every: Duration = parse_duration("1s")
     """An ingesting process commits at least this often what has come: the delay until a row can be read."""
-    rows: int = Field(default=100_000, ge=1)
+    rows: int = Field(default=50_000, ge=1)
     """It commits earlier when so many events have come."""
     doubles_memory: int = Field(default=256, ge=1)
-    """Megabytes for knowing doubles at once (24 bytes a row within `data.doubles_within`); beyond that the table is asked."""
+    """Megabytes for knowing doubles at once (16 bytes a row within `data.doubles_within`); beyond that the table is asked."""
 
 
 class Serving(Part):
