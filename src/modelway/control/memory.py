@@ -7,8 +7,8 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 """Numbers of mallopt(3), in glibc's malloc.h."""
 _KEPT = 64 * 1024 * 1024
 """Bytes of free memory that are not given back."""
-_LARGE = 32 * 1024 * 1024
-"""Only blocks beyond this come from the system one by one: the most that mallopt takes."""
+_LARGE = 2 * 1024 * 1024
+"""Bytes; only larger blocks come from the system one by one, and go back to it when they are freed."""
 _SELDOM = (100_000, 20, 20)
 
 
