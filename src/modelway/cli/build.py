@@ -1,10 +1,14 @@
 """run, ingest, quarantine, reproduce: from data to a registered version."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from modelway.cli.context import HERE, Json, Model, Where, opened, who
+
+if TYPE_CHECKING:
+    from modelway.records import Ingested
 
 
 def add_to(app: typer.Typer) -> None:
@@ -42,20 +46,28 @@ def run(model: Model, where: Where = HERE, json: Json = False) -> None:
 
 
 def ingest(model: Model, where: Where = HERE, json: Json = False) -> None:
-    """Bring new files, source rows, labels and predictions into the lake."""
+    """Bring new files, source rows, labels and predictions into the lake. Ends with 1 when a topic is missing."""
     from modelway import lifecycle
-    from modelway.cli.output import note, print_json, progress, say, table
+    from modelway.cli.output import note, print_json, progress
 
     with opened(where) as workspace, progress(not json) as step:
         spec = workspace.spec(model)
         lifecycle.send_files(workspace, spec, step)
         passes = lifecycle.ingest(workspace, spec, step)
         missing = lifecycle.absent(workspace, spec)
-    for one in missing:
-        note(f"{one.problem}\n  fix: {one.fix}")
     if json:
         print_json(passes)
-        return
+    else:
+        _show_passes(model, passes)
+    for one in missing:
+        note(f"{one.problem}\n  fix: {one.fix}")
+    if missing:
+        raise typer.Exit(1)
+
+
+def _show_passes(model: str, passes: "Sequence[Ingested]") -> None:
+    from modelway.cli.output import say, table
+
     if not passes:
         say(f"{model}: nothing new")
         return

@@ -70,6 +70,19 @@ def test_in_the_workspaces_own_log_only_one_that_was_read_is_missed(made):
     assert open_alerts(made, "pay") == []  # who reads it books that its position is gone
 
 
+def test_ingest_ends_with_1_where_a_topic_is_missed_and_takes_the_others(made, monkeypatch):
+    monkeypatch.setattr(Workspace, "log", property(lambda self: made.folder_log("brokers")))
+    for topic in ("outcomes", "people"):
+        made.log.append(topic, [NewEvent("k", b'{"id": "k"}')])
+    told = CliRunner().invoke(app, ["ingest", "pay", "--json", "-w", str(made.places.root)])
+    assert told.exit_code == 1
+    assert {one["topic"]: one["read"] for one in json.loads(told.stdout)}["outcomes"] == 1
+    assert told.stderr.count("has no topic") == 1
+    assert "paymnets" in told.stderr
+    made.log.append("paymnets", [NewEvent("k", b'{"id": "k"}')])
+    assert CliRunner().invoke(app, ["ingest", "pay", "-w", str(made.places.root)]).exit_code == 0
+
+
 def test_doctor_and_check_say_what_is_missed(made, monkeypatch):
     place = made.places.project("pay")
     (place / "model.py").write_text(
