@@ -50,6 +50,20 @@ def test_a_second_process_finds_the_same_run(tracking, tmp_path):
     assert MlflowTracking(tracking.uri, tmp_path / "artifacts").start("loans", "run-1", AT) == tracked
 
 
+def test_files_of_a_copied_workspace_lie_in_the_copy(tmp_path, empty_database):
+    first = tmp_path / "first one"
+    first.mkdir()
+    shutil.copy(empty_database, first / "mlflow.db")
+    tracked = MlflowTracking(f"sqlite:///{first / 'mlflow.db'}", first / "artifacts").start("loans", "run-1", AT)
+    copy = Path(shutil.copytree(first, tmp_path / "copy"))
+    tracking = MlflowTracking(f"sqlite:///{copy / 'mlflow.db'}", copy / "artifacts")
+    assert tracking.start("loans", "run-1", AT) == tracked
+    tracking.file(tracked, "plots/roc.svg", b"1")
+    tracking.file(tracking.start("loans", "run-2", AT), "plots/roc.svg", b"2")
+    assert sorted(f.read_bytes() for f in copy.rglob("*.svg")) == [b"1", b"2"]
+    assert list(first.rglob("*.svg")) == []
+
+
 def test_what_another_hand_moved_or_deleted_is_put_back_and_told(tracking):
     for number in (1, 2):
         tracking.register("loans", number, tracking.start("loans", f"run-{number}", AT))

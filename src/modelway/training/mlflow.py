@@ -13,6 +13,7 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from modelway import faults
 from modelway.errors import DiskFullError, TrackingError, of_system
@@ -57,6 +58,8 @@ class MlflowTracking(Tracking):
             place = Path(self.uri.removeprefix("sqlite:///"))
             _demand_usable(place)
             _make_whole(place)
+            if self._artifacts:
+                _follow(place, self._artifacts)
         return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
 
     def start(self, model: str, run: str, at: datetime, tags: Mapping[str, str] | None = None) -> str:
@@ -199,7 +202,7 @@ def mapped(uri: str) -> Iterator[None]:
     place = re.sub(r"//[^@/]*@", "//***@", uri)
     try:
         yield
-    except (MlflowException, SQLAlchemyError, OSError) as error:
+    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
         first = next(iter(str(error).strip().splitlines()), type(error).__name__)[:500].replace(uri, place)
         if "disk is full" in str(error) or "disk I/O error" in str(error):
             raise DiskFullError(
@@ -207,7 +210,9 @@ def mapped(uri: str) -> Iterator[None]:
             ) from error
         if isinstance(error, OSError) and (known := of_system(error, kind=TrackingError)):
             raise known from error
-        transient = isinstance(error, OSError | OperationalError) or getattr(error, "error_code", "") in (
+        transient = isinstance(error, OSError | OperationalError | sqlite3.OperationalError) or getattr(
+            error, "error_code", ""
+        ) in (
             "TEMPORARILY_UNAVAILABLE",
             "INTERNAL_ERROR",
             "REQUEST_LIMIT_EXCEEDED",
@@ -251,6 +256,26 @@ def _make_whole(path: Path) -> None:
         MlflowClient(tracking_uri=there, registry_uri=there).search_experiments(max_results=1)
         faults.point("tracking.before-made")
         beside.replace(path)
+
+
+def _follow(path: Path, artifacts: Path) -> None:
+    """Files lie beside the database: MLflow keeps absolute places, and in a copied workspace would write into the first one."""
+    here = artifacts.resolve().as_uri()
+    with closing(sqlite3.connect(path, timeout=5)) as database, database:
+        found = database.execute("SELECT experiment_id, name, artifact_location FROM experiments").fetchall()
+        for experiment, name, location in found:
+            before = str(location).removesuffix(f"/{quote(name)}")
+            if before in (location, here) or not before.startswith("file://"):
+                continue
+            database.execute(
+                "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?",
+                (f"{here}/{quote(name)}", experiment),
+            )
+            database.execute(
+                "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?)"
+                " WHERE experiment_id = ? AND substr(artifact_uri, 1, ?) = ?",
+                (here, len(before) + 1, experiment, len(before), before),
+            )
 
 
 def _millis(at: datetime) -> int:
