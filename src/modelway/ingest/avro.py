@@ -21,6 +21,8 @@ from modelway.errors import MissingExtraError
 from modelway.ingest.frames import rows_frame
 
 _END = "_end_of_record"
+_DEEPEST = 64
+"""Types within types: each reader of schemas has a limit of its own."""
 _SYNC = b"modelway-records"
 Frames = list[tuple[Sequence[int], pl.DataFrame]]
 
@@ -29,10 +31,10 @@ def decode_avro(values: Sequence[bytes], schema: str) -> tuple[Frames, dict[int,
     """Frames with the places of their rows, and the places that hold no row of this schema, with the reason."""
     try:
         told = json.loads(schema)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return [], dict.fromkeys(range(len(values)), f"its schema is no JSON: {error}")
-    if not isinstance(told, dict) or told.get("type") != "record":
-        return [], dict.fromkeys(range(len(values)), "its schema is no record: one row is one record")
+    if (why := _unfit(told)) is not None:
+        return [], dict.fromkeys(range(len(values)), f"its schema {why}")
     bare = _bare(told)
     closed = {**bare, "fields": [*bare["fields"], {"name": _END, "type": "double"}]}
     head = b"Obj\x01" + _map({"avro.schema": json.dumps(closed).encode(), "avro.codec": b"null"}) + _SYNC
@@ -42,6 +44,26 @@ def decode_avro(values: Sequence[bytes], schema: str) -> tuple[Frames, dict[int,
     bad: dict[int, str] = {}
     _halve(values, list(range(len(values))), head, good, bad)
     return good, bad
+
+
+def _unfit(schema: Any) -> str | None:
+    """Why no row is read by this schema. Readers end a process when a value nests without end: no type may hold itself."""
+    if not isinstance(schema, dict) or schema.get("type") != "record":
+        return "is no record: one row is one record"
+    inner: list[tuple[Any, tuple[str, ...], int]] = [(schema, (), 0)]
+    while inner:
+        node, around, depth = inner.pop()
+        if depth > _DEEPEST:
+            return f"has types within types, more than {_DEEPEST} deep"
+        if isinstance(node, list):
+            inner += [(one, around, depth + 1) for one in node]
+        elif isinstance(node, dict):
+            own = (*around, str(node["name"]).rpartition(".")[2]) if node.get("type") in ("record", "error") else around
+            held = [node.get("type"), node.get("items"), node.get("values"), *(node.get("fields") or ())]
+            inner += [(one, own, depth + 1) for one in held]
+        elif isinstance(node, str) and node.rpartition(".")[2] in around:
+            return f"has the type {node} within itself: a row has no such column"
+    return None
 
 
 def _halve(values: Sequence[bytes], places: list[int], head: bytes, good: Frames, bad: dict[int, str]) -> None:

@@ -20,7 +20,11 @@ def decode_protobuf(values: Sequence[bytes], schema: Schema) -> tuple[dict[int, 
 
     rows: dict[int, dict[str, Any]] = {}
     bad: dict[int, str] = {}
-    file, types = _file(schema), dict[tuple[int, ...], Any]()
+    try:
+        file, types = _file(schema), dict[tuple[int, ...], Any]()
+    except (DecodeError, ValueError, TypeError, KeyError) as error:
+        why = f"the registry gives no file descriptor for it, as it is asked to (format=serialized): {error}"
+        return {}, dict.fromkeys(range(len(values)), why)
     for place, value in enumerate(values):
         try:
             path, body = _path(value)

@@ -187,3 +187,39 @@ def test_messages_are_rows_and_broken_ones_are_refused():
     )
     assert sorted(bad) == [1, 2, 3]
     assert all("not a message of its schema" in reason for reason in bad.values())
+
+
+def chain(length: int) -> str:
+    kind = '"long"'
+    for n in range(length):
+        kind = f'{{"type": "record", "name": "R{n}", "fields": [{{"name": "x", "type": {kind}}}]}}'
+    return kind
+
+
+LINKED = """{"type": "record", "name": "bank.Node", "fields": [{"name": "next", "type": ["null", "Node"]},
+    {"name": "all", "type": {"type": "array", "items": "long"}}]}"""
+
+
+@pytest.mark.parametrize(
+    ("schema", "why"),
+    [
+        (Schema("AVRO", LINKED), "has the type Node within itself"),
+        (Schema("AVRO", LINKED.replace('"Node"', '{"type": "map", "values": "bank.Node"}')), "bank.Node within itself"),
+        (Schema("AVRO", chain(60)), "more than 64 deep"),
+        (Schema("AVRO", chain(5_000)), "is no JSON"),
+        (Schema("PROTOBUF", 'syntax = "proto3"; message Payment {}'), "no file descriptor"),
+        (Schema("PROTOBUF", "é"), "no file descriptor"),
+    ],
+)
+def test_a_schema_that_nothing_reads_costs_its_records_and_not_the_topic(schema, why):
+    """Five thousand nodes in a row once ended the process, at each start: C has no limit of its own."""
+    held = Held({1: schema, 2: Schema("AVRO", json.dumps(AVRO))})
+    frames, bad = decode_registered([wired(1, b"\x02" * 5_000), wired(2, avro(payment(1)))], held, {})
+    assert list(rows_of(frames)) == [1]
+    assert why in bad[0]
+
+
+def test_records_within_records_are_read():
+    held = Held({1: Schema("AVRO", chain(20))})
+    frames, bad = decode_registered([wired(1, b"\x02")], held, {})
+    assert (list(rows_of(frames)), bad) == ([0], {})
