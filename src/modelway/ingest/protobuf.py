@@ -60,7 +60,22 @@ def _type(file: Any, path: tuple[int, ...]) -> Any:
 
 def _row(message: Any) -> dict[str, Any]:
     """By field: an optional one that is not set is missing, a message in the message is a row of its own, an enum its name."""
+    _demand_own_bytes(message)
     return {field.name: _value(message, field) for field in message.DESCRIPTOR.fields}
+
+
+def _demand_own_bytes(message: Any) -> None:
+    """Raise ValueError where a field's bytes are of another type: Protobuf passes over them, and the field reads as 0 or empty.
+
+    A field whose number the schema lacks is passed over, as Protobuf means it; so is a name that a closed enum lacks.
+    """
+    from google.protobuf.unknown_fields import UnknownFieldSet
+
+    known = message.DESCRIPTOR.fields_by_number
+    for one in UnknownFieldSet(message):
+        field = known.get(one.field_number)
+        if field is not None and field.enum_type is None:
+            raise ValueError(f"{field.name} (field {one.field_number}) holds bytes of another type")
 
 
 def _value(message: Any, field: Any) -> Any:
@@ -79,6 +94,7 @@ def _plain(value: Any, field: Any) -> Any:
     if field.message_type is None:
         return value.hex() if isinstance(value, bytes) else value
     if field.message_type.full_name == _TIME:
+        _demand_own_bytes(value)
         return value.ToDatetime(tzinfo=UTC).isoformat()
     return _row(value)
 

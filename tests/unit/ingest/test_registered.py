@@ -189,6 +189,27 @@ def test_messages_are_rows_and_broken_ones_are_refused():
     assert all("not a message of its schema" in reason for reason in bad.values())
 
 
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        (b"\x12\x01x", "amount (field 2) holds bytes of another type"),  # a string, where a double belongs
+        (b"\x0a\x01b\x08\x05", "id (field 1) holds"),
+        (b"\x2a\x02\x0a\x00", None),  # seconds of the time as a string: a message of another type
+        (b"\x4a\x01x", ""),  # field 9, which the schema lacks: passed over
+        (b"\x20\x07", ""),  # a kind that has no name
+    ],
+)
+def test_bytes_of_another_type_are_refused_and_not_read_as_0(more, why):
+    schema, made = proto()
+    whole = b"\x04\x00\x00" + made(id="a", amount=1.5).SerializeToString()
+    frames, bad = decode_registered([wired(1, whole), wired(1, whole + more)], Held({1: schema}), {})
+    if why == "":
+        assert (len(rows_of(frames)), bad) == (2, {})
+    else:
+        assert list(rows_of(frames)) == [0]
+        assert (why or "bytes of another type") in bad[1]
+
+
 def chain(length: int) -> str:
     kind = '"long"'
     for n in range(length):
