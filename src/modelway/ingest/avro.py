@@ -1,8 +1,8 @@
 """Many Avro records of one schema as a frame: they are joined into one object container in memory, which polars reads as a whole.
 
 Avro tells no record's length, so that a broken one would shift its neighbours in silence. Each record is therefore followed
-by a double of our own, which must come back as it was: only if all do, each record took just its own bytes. Else the block
-is halved until the broken ones stand alone.
+by a double of our own, which must come back as it was: only if all do, each record took just its own bytes. Else fastavro looks for
+broken ones (polars panics at many of them, and prints it), and the rest is halved until those that polars alone refuses are found.
 
 avro.apache.org/docs/1.12.0/specification: "Object Container Files".
 """
@@ -11,7 +11,7 @@ import io
 import json
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ _END = "_end_of_record"
 _DEEPEST = 64
 """Types within types: each reader of schemas has a limit of its own."""
 _SYNC = b"modelway-records"
+_NO_RECORD = "not a record of its schema"
 Frames = list[tuple[Sequence[int], pl.DataFrame]]
 
 
@@ -40,9 +41,12 @@ def decode_avro(values: Sequence[bytes], schema: str) -> tuple[Frames, dict[int,
     head = b"Obj\x01" + _map({"avro.schema": json.dumps(closed).encode(), "avro.codec": b"null"}) + _SYNC
     if not _readable(head):
         return _one_by_one(values, told)
+    if (frame := _read(values, head)) is not None:
+        return [(list(range(len(values))), frame)], {}
     good: Frames = []
-    bad: dict[int, str] = {}
-    _halve(values, list(range(len(values))), head, good, bad)
+    bad = _broken(values, _bare(told, "logicalType"))
+    if rest := [place for place in range(len(values)) if place not in bad]:
+        _halve(values, rest, head, good, bad)
     return good, bad
 
 
@@ -71,7 +75,7 @@ def _halve(values: Sequence[bytes], places: list[int], head: bytes, good: Frames
     if frame is not None:
         good.append((places, frame))
     elif len(places) == 1:
-        bad[places[0]] = "not a record of its schema: cut off, too long, or written by another one"
+        bad[places[0]] = f"{_NO_RECORD}: cut off, too long, or written by another one"
     else:
         middle = len(places) // 2
         _halve(values, places[:middle], head, good, bad)
@@ -93,13 +97,14 @@ def _read(values: Sequence[bytes], head: bytes) -> pl.DataFrame | None:
     return frame.drop(_END)
 
 
-def _bare(schema: Any) -> Any:
+def _bare(schema: Any, *more: str) -> Any:
     """Without what says nothing of the bytes: polars refuses some defaults."""
     if isinstance(schema, list):
-        return [_bare(one) for one in schema]
+        return [_bare(one, *more) for one in schema]
     if not isinstance(schema, dict):
         return schema
-    return {name: _bare(value) for name, value in schema.items() if name not in ("default", "doc", "aliases", "order")}
+    without = ("default", "doc", "aliases", "order", *more)
+    return {name: _bare(value, *more) for name, value in schema.items() if name not in without}
 
 
 def _readable(head: bytes) -> bool:
@@ -111,27 +116,37 @@ def _readable(head: bytes) -> bool:
     return True
 
 
+def _broken(values: Sequence[bytes], schema: dict[str, Any]) -> dict[int, str]:
+    return {place: found for place, found in enumerate(_by_fastavro(values, schema)) if isinstance(found, str)}
+
+
 def _one_by_one(values: Sequence[bytes], schema: dict[str, Any]) -> tuple[Frames, dict[int, str]]:
     """By fastavro, a sixth as fast, which knows every type."""
+    rows: dict[int, dict[str, Any]] = {}
+    bad: dict[int, str] = {}
+    for place, found in enumerate(_by_fastavro(values, schema)):
+        if isinstance(found, str):
+            bad[place] = found
+        else:
+            rows[place] = found
+    return ([(list(rows), rows_frame(list(rows.values())))] if rows else []), bad
+
+
+def _by_fastavro(values: Sequence[bytes], schema: dict[str, Any]) -> Iterator[dict[str, Any] | str]:
+    """Each record, or why it is none. Raises MissingExtraError."""
     try:
         import fastavro
     except ImportError as error:
         raise MissingExtraError("fastavro", "kafka") from error
     parsed = fastavro.parse_schema(schema)
-    rows: dict[int, dict[str, Any]] = {}
-    bad: dict[int, str] = {}
-    for place, value in enumerate(values):
+    for value in values:
         source = io.BytesIO(value)
         try:
             row = fastavro.schemaless_reader(source, parsed, None)
         except Exception as error:  # noqa: BLE001 - whatever a broken record does to the reader
-            bad[place] = f"not a record of its schema: {type(error).__name__} {error}"
+            yield f"{_NO_RECORD}: {type(error).__name__} {error}"
             continue
-        if source.tell() != len(value):
-            bad[place] = "not a record of its schema: bytes lie behind it"
-        elif isinstance(row, dict):
-            rows[place] = row
-    return ([(list(rows), rows_frame(list(rows.values())))] if rows else []), bad
+        yield row if source.tell() == len(value) else f"{_NO_RECORD}: bytes lie behind it"
 
 
 def _map(entries: dict[str, bytes]) -> bytes:
