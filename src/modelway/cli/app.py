@@ -81,6 +81,8 @@ def _debugging() -> bool:
 
 
 def _say(error: ModelwayError) -> None:
-    typer.secho(error.problem, err=True, fg="red")
+    from modelway.cli.output import harmless
+
+    typer.secho(harmless(error.problem), err=True, fg="red")
     if error.fix:
-        typer.secho(f"  fix: {error.fix}", err=True)
+        typer.secho(f"  fix: {harmless(error.fix)}", err=True)

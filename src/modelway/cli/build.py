@@ -115,7 +115,7 @@ def reproduce(
 def quarantine_list(model: Model, where: Where = HERE, json: Json = False) -> None:
     """Rows that were refused, each with its reasons."""
     from modelway import lifecycle
-    from modelway.cli.output import print_json, say, table
+    from modelway.cli.output import brief, print_json, say, table
 
     with opened(where) as workspace:
         rows = lifecycle.quarantined(workspace, workspace.spec(model))
@@ -125,7 +125,7 @@ def quarantine_list(model: Model, where: Where = HERE, json: Json = False) -> No
         table(
             f"{model}: quarantine",
             ("place", "key", "reason", "row"),
-            [tuple(r.values()) for r in rows],
+            [tuple(brief(value) for value in r.values()) for r in rows],
         )
         say(
             f"mend the contract in models/{model}/modelway.yaml, then: modelway quarantine replay {model}; or send them again"

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from modelway.cli.time_left import TimeLeft, spoken
 
 _TELL_SECONDS = 10.0
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
 
 
 class Progress(Protocol):
@@ -27,12 +28,22 @@ def print_json(record: Any) -> None:
 
 def say(text: str = "") -> None:
     """A line for people, on standard output."""
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(harmless(text) + "\n")
 
 
 def note(text: str) -> None:
     """A line beside the result, on standard error."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(harmless(text) + "\n")
+
+
+def harmless(text: str) -> str:
+    """Control characters as they are written in code: a value that came from outside would clear the terminal, or title it."""
+    return text.translate(_CONTROLS)
+
+
+def brief(value: Any, most: int = 300) -> Any:
+    """The beginning of a long text."""
+    return f"{value[:most]} … ({len(value):,} characters)" if isinstance(value, str) and len(value) > most else value
 
 
 def table(title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -41,7 +52,7 @@ def table(title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> No
     from rich.console import Console
     from rich.table import Table
 
-    shown = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    shown = Table(title=harmless(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for head in heads:
         shown.add_column(head, overflow="fold")
     for row in rows:
@@ -60,7 +71,7 @@ def cell(value: Any) -> str:
         return f"{value:.4g}"
     if hasattr(value, "strftime"):
         return str(value.strftime("%Y-%m-%d %H:%M"))
-    return str(value)
+    return harmless(str(value))
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from modelway.features.plan import Plan
 from modelway.features.rows import compile_row, groups_of
 from modelway.flow.feeding import ingest
 from modelway.flow.online import wants_labels
+from modelway.flow.reporting import server_address
 from modelway.flow.runs import spec_of
 from modelway.flow.serving import values_name
 from modelway.flow.sources import labels_topic
@@ -42,7 +43,7 @@ class Rebuilt:
 
 def rebuild(workspace: Workspace, model: str) -> Rebuilt:
     """Build the champion's online values again. Raises StateError while a server runs: it would answer from half of them."""
-    if workspace.places.server.exists():
+    if server_address(workspace) is not None:
         raise StateError(
             "the server runs, and would answer from values that are half built", "stop it first: end `modelway up`"
         )

@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import os
 import sqlite3
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -459,7 +462,11 @@ def test_online_values_are_built_again_from_the_lake_as_they_were(tmp_path, cloc
         file.unlink()
     rebuild(workspace, "cards")
     assert held()[:5] == before[:5]
-    workspace.places.server.write_text("{}")
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    workspace.places.server.write_text(json.dumps({"url": "http://127.0.0.1:1", "pid": ended.pid}))
+    rebuild(workspace, "cards")  # a server that was killed left its page behind
+    workspace.places.server.write_text(json.dumps({"url": "http://127.0.0.1:1", "pid": os.getpid()}))
     with pytest.raises(StateError, match="half built"):
         rebuild(workspace, "cards")
     workspace.close()
