@@ -26,7 +26,7 @@ def _processes(bootstrap: str, rows: int) -> list[Figure]:
     for count in (1, 2):
         with (
             tempfile.TemporaryDirectory() as folder,
-            workspace(Path(folder) / "w", bootstrap, "four.", batch=min(100_000, rows // 20)) as opened,
+            workspace(Path(folder) / "w", bootstrap, "four.", batch=min(50_000, rows // 20)) as opened,
         ):
             with ingesters(opened.places.root, count, more=ONE_THREAD) as running:
                 found[count] = caught_up(opened, running)

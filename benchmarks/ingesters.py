@@ -55,7 +55,7 @@ class Caught:
 
 @contextmanager
 def workspace(
-    folder: Path, bootstrap: str, prefix: str, *, every: str = "1s", batch: int = 100_000, more: str = ""
+    folder: Path, bootstrap: str, prefix: str, *, every: str = "1s", batch: int = 50_000, more: str = ""
 ) -> Iterator[Workspace]:
     """One model whose contract is that of `benchmarks.ingest`; `more` settings of Kafka."""
     events = f'events: {{kafka: {{bootstrap: "{bootstrap}", prefix: "{prefix}"{more}}}}}\n'
@@ -112,7 +112,7 @@ def by_one(bootstrap: str, prefix: str, rows: int, more: str = "") -> Caught:
     """One process on one core takes the whole topic; its counts are checked."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        workspace(Path(folder) / "w", bootstrap, prefix, batch=min(100_000, rows // 10), more=more) as opened,
+        workspace(Path(folder) / "w", bootstrap, prefix, batch=min(50_000, rows // 10), more=more) as opened,
     ):
         with ingesters(opened.places.root, before=ONE_CORE, more=ONE_THREAD) as running:
             caught = caught_up(opened, running)
