@@ -71,7 +71,7 @@ def topics_status(workspace: Workspace, only: str | None = None) -> dict[str, An
             if there:
                 with suppress(EngineError):
                     behind = lag(workspace.log, source.topic, workspace.lake.positions(source.topic, APP), now)
-            if told is None and not behind.rows and source.topic not in missing:
+            if there and told is None and not behind.rows and source.topic not in missing:
                 continue
             found[source.topic] = {
                 "model": model,

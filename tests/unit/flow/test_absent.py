@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from modelway import lifecycle
 from modelway.cli.app import app
+from modelway.errors import EventLogError
 from modelway.events.log import NewEvent
 from modelway.flow import absent as absent_topics
 from modelway.flow.absent import absent, named_topics, tell_of_absent
@@ -112,6 +113,16 @@ def test_an_alert_each_stands_while_it_lasts_and_status_says_so(made):
         made.log.append(topic, [NewEvent("k", b"{}")])
     tell_of_absent(made, spec)
     assert open_alerts(made, "pay") == []
+
+
+def test_status_says_of_each_topic_that_the_log_is_away(made, monkeypatch):
+    def away() -> None:
+        raise EventLogError("the brokers do not answer", "see stack.yaml", transient=True)
+
+    monkeypatch.setattr(made.log, "ping", away)
+    told = topics_status(made)
+    assert set(told) >= {"paymnets", "outcomes"}
+    assert {one["lag_rows"] for one in told.values()} == {None}
 
 
 def test_the_control_loop_tells(made, monkeypatch):
