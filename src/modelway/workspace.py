@@ -4,6 +4,7 @@ Nothing heavy is imported before it is needed: the server opens the event log an
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
 from difflib import get_close_matches
@@ -347,10 +348,16 @@ class Workspace:
         yield "lake", lambda: self.lake.ping()
         yield "artefacts", lambda: self.artifacts.ping()
         yield "features", lambda: self.features.ping()
+        if self.stack.online.valkey:
+            yield "online values", self._ping_online
         yield "traffic", lambda: self.traffic.ping()
         yield "tracking", lambda: self.tracking.ping()
         yield "secrets", lambda: self.secrets.ping()
         yield "metrics", lambda: self.metrics.ping()
+
+    def _ping_online(self) -> None:
+        with closing(self.online("ping", ())) as values:
+            values.ping()
 
     def close(self) -> None:
         """Close what was opened."""

@@ -18,6 +18,7 @@ from modelway.features.sqlite import SqliteOnlineValues
 from modelway.features.valkey import ValkeyOnlineValues
 from modelway.testing.features import plan_with, world
 from modelway.testing.online import GROUPS, T0, OnlineChecks, Opened, event, keys
+from modelway.workspace import create_workspace
 
 pytestmark = pytest.mark.engines
 
@@ -220,3 +221,13 @@ def test_nobody_answers_or_the_password_is_wrong(valkey_server, name):
         assert ValkeyOnlineValues(valkey_server, name, GROUPS, password="right").upto() == {}
     finally:
         redis.Redis.from_url(valkey_server, password="right").config_set("requirepass", "")
+
+
+def test_doctor_asks_the_server(valkey_server, tmp_path):
+    workspace = create_workspace(tmp_path / "there", f"online: {{valkey: {{url: {valkey_server!r}}}}}\n")
+    dict(workspace.pings())["online values"]()
+    workspace.close()
+    workspace = create_workspace(tmp_path / "away", "online: {valkey: {url: 'redis://127.0.0.1:1'}}\n")
+    with pytest.raises(EngineError, match="Valkey"):
+        dict(workspace.pings())["online values"]()
+    workspace.close()

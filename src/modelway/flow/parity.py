@@ -1,11 +1,12 @@
 """Parity: the features of answered rows, computed once more from the lake, against those that the server logged.
 
 A row is computed as of the time of its answer; where that differs, as of the very log position from which it was answered: an
-event that was on its way then may carry an earlier time of arrival. What still differs was served wrong.
+event that was on its way then may carry an earlier time of arrival. What still differs was served wrong, unless a person was
+erased since: such an answer may rightly have counted events that nobody holds any more.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,6 +26,7 @@ from modelway.monitoring.look import Severity
 from modelway.records import Manifest, Sources
 from modelway.serving.servable import checked_columns, derived_columns
 from modelway.spec.model import Spec
+from modelway.state import erasures
 from modelway.workspace import Workspace
 
 PARITY = "parity"
@@ -93,11 +95,11 @@ def parity(workspace: Workspace, spec: Spec, manifest: Manifest, version: int, n
         return Parity(0)
     rows = _typed(asked, manifest)
     made = seen.compute(rows)
-    names = [column.name for column in columns]
+    names, erased = [column.name for column in columns], _erased(workspace, spec)
     differences: list[Difference] = []
     for n, logged in enumerate(map(json.loads, asked["features"].to_list())):
         served = dict(zip(names, (_value(value) for value in logged), strict=True))
-        if not (wrong := _wrong(served, made.row(n, named=True))):
+        if not (wrong := _wrong(served, made.row(n, named=True))) or _before(asked["served"][n], erased):
             continue
         again = seen.compute(rows[n : n + 1], json.loads(asked["upto"][n])).row(0, named=True)
         row = rows.row(n, named=True)
@@ -161,6 +163,16 @@ def _asked(workspace: Workspace, spec: Spec, version: int, now: datetime) -> pl.
     good = (pl.col("version") == version) & (pl.col("status") == "ok") & ~pl.col("shadow") & (pl.col("_arrived") <= now)
     chosen = scanned.filter(good & pl.col("features").is_not_null()).select(*_FIELDS, *frames.ORDER)
     return chosen.top_k(spec.monitoring.parity, by="_arrived").collect().sort(*frames.ORDER)
+
+
+def _erased(workspace: Workspace, spec: Spec) -> list[datetime | None]:
+    """When each erasure from the topic was done; None while one is open."""
+    of = {name for name in workspace.models() if workspace.spec(name).topic == spec.topic}
+    return [one.done for one in erasures.requests(workspace.database) if one.model in of]
+
+
+def _before(served: datetime, erased: Sequence[datetime | None]) -> bool:
+    return any(done is None or served <= done for done in erased)
 
 
 def _typed(asked: pl.DataFrame, manifest: Manifest) -> pl.DataFrame:

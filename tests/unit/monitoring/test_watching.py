@@ -38,7 +38,7 @@ from modelway.records import OperatingPoint, Trigger, Validation, dumps
 from modelway.registry import versions
 from modelway.serving.app import make_app
 from modelway.spec.model import Spec
-from modelway.state import freezes, leases, ledger, runs
+from modelway.state import erasures, freezes, leases, ledger, runs
 from modelway.training.prepare import prepare
 from tests.unit.serving.made import CARDS, CLASSES, LOANS, make_workspace, put_version, request
 
@@ -431,6 +431,24 @@ def test_a_wrong_online_value_is_an_alert_that_names_everything(tmp_path, clock)
     assert "spent of row q2 (card 'k', 2026-01-05 04:01:00) was served as 4.0, and the lake gives 43.0" in text
     assert "e3 at 2026-01-05 03:00:00" in text
     assert "1 of 2 answers differ" in text
+    workspace.close()
+
+
+def test_an_answer_that_may_have_counted_a_person_who_was_erased_since_is_no_alert(tmp_path, clock):
+    workspace, spec = answering(tmp_path, clock)
+    ingest(workspace, spec)
+    workspace.upkeep.erase("cards", pl.col("_key") == "e3", (), {})
+    differing = compare(workspace, spec, 1, clock.at)
+    assert {one.feature for one in differing.differences} >= {"many", "spent"}
+    erased = erasures.open_request(workspace.database, "cards", {"key": "e3"}, clock.at, clock.at, "ann", "asked")
+    assert compare(workspace, spec, 1, clock.at) == Parity(1)
+    erasures.close(workspace.database, erased, clock.at + timedelta(minutes=1), {})
+    assert compare(workspace, spec, 1, clock.at) == Parity(1)
+    clock.at += timedelta(hours=1)
+    ask(workspace, [{"id": "q2", "at": clock.at.isoformat(), "card": "k", "amount": 3.0}], "cards")
+    ingest(workspace, spec)
+    later = compare(workspace, spec, 1, clock.at)  # the values online still count e3
+    assert {one.key for one in later.differences} == {"q2"}
     workspace.close()
 
 
