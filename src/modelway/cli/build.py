@@ -71,12 +71,10 @@ def _show_passes(model: str, passes: "Sequence[Ingested]") -> None:
     if not passes:
         say(f"{model}: nothing new")
         return
-    heads = ("topic", "table", "read", "accepted", "doubles", "corrections", "quarantined")
-    table(
-        f"{model}: ingested",
-        heads,
-        [(p.topic, p.table, p.read, p.accepted, p.doubles, p.corrections, p.quarantined) for p in passes],
-    )
+    counts = ["read", "accepted", "doubles", "corrections", "quarantined"]
+    counts += ["tombstones"] if any(p.tombstones for p in passes) else []
+    rows = [(p.topic, p.table, *(getattr(p, name) for name in counts)) for p in passes]
+    table(f"{model}: ingested", ("topic", "table", *counts), rows)
     warned = [(p.topic, rule, count) for p in passes for rule, count in p.warnings.items()]
     if warned:
         table("broken by rows that entered (their rules only warn)", ("topic", "rule", "values or batches"), warned)
