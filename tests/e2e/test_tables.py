@@ -1,6 +1,7 @@
 """The lake's tables at the command line: as they are, as they were, changed by hand; and a version made again after upkeep."""
 
 import json
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
@@ -43,11 +44,15 @@ def test_tables_are_listed_shown_and_compared(root):
 def test_long_cells_are_cut_for_people_and_whole_as_json(root):
     workspace = open_workspace(root)
     long = "x" * 1_000
-    workspace.lake.append("notes", lake_rows(1).with_columns(pl.lit(long).alias("w"), pl.lit(long.encode()).alias("b")))
+    odd = (pl.lit(12345.67).alias("amount"), pl.lit(datetime(2026, 1, 5, 4, 1, 2)).alias("at"))
+    cells = (pl.lit(long).alias("w"), pl.lit(long.encode()).alias("b"), *odd)
+    workspace.lake.append("notes", lake_rows(1).with_columns(*cells))
     workspace.close()
     told = ok("table", "show", "notes", cwd=root)
     assert 300 < told.count("x") < 500
     assert told.count("…") == 2
+    assert "12345.67" in told
+    assert "04:01:02" in told
     assert records(root, "table", "show", "notes")[0]["w"] == long
 
 

@@ -1,5 +1,6 @@
 """table list, show, history, diff, schema, rename-column, drop-column: the lake's tables as they are and were."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -171,7 +172,9 @@ def _print(title: str, rows: Any, json: bool) -> None:
 
 
 def _cut(value: Any) -> Any:
-    """Text and what holds many values are cut for people; with `--json` they are whole."""
+    """Text and what holds many values are cut for people; with `--json` they are whole. Numbers and times are as they stand."""
+    if isinstance(value, float | datetime):
+        return str(value)
     text = value if isinstance(value, str) else str(value) if isinstance(value, bytes | list | dict) else ""
     return f"{text[:_LONGEST]}…" if len(text) > _LONGEST else value
 
