@@ -72,6 +72,7 @@ def measure(quick: bool, rows: int = 0) -> Result:
 
 def _figures(rows: int, size: float, ours: Watched, sending: Sending, limit: Watched) -> list[Figure]:
     sent = sending.last - sending.first
+    into_log = [figure("of it into the log", size / sent, "MB/s", note=f"{sent:.1f} s")] if sent else []  # between two looks
     return [
         figure("CSV → log → contract → Delta: rows", rows / ours.wall, "rows/s"),
         figure("CSV → log → contract → Delta", size / ours.wall, "MB/s"),
@@ -80,7 +81,7 @@ def _figures(rows: int, size: float, ours: Watched, sending: Sending, limit: Wat
         figure(
             "of it reading to the end, imports with it", size / sending.first, "MB/s", note=f"{sending.first:.1f} s"
         ),
-        figure("of it into the log", size / sent, "MB/s", note=f"{sent:.1f} s"),
+        *into_log,
         figure("of it until all is in the log: the most memory", sending.memory, "MB"),
         figure("polars, CSV → Parquet", size / limit.wall, "MB/s"),
         figure("polars, CSV → Parquet: processor", limit.cpu / rows * 1e6, "s per million rows"),
