@@ -72,7 +72,7 @@ def measure(quick: bool, rows: int = 0) -> Result:
 
 def _figures(rows: int, size: float, ours: Watched, sending: Sending, limit: Watched) -> list[Figure]:
     sent = sending.last - sending.first
-    into_log = [figure("of it into the log", size / sent, "MB/s", note=f"{sent:.1f} s")] if sent else []  # between two looks
+    into_log = [figure("of it into the log", size / sent, "MB/s", note=f"{sent:.1f} s")] if sent else []
     return [
         figure("CSV → log → contract → Delta: rows", rows / ours.wall, "rows/s"),
         figure("CSV → log → contract → Delta", size / ours.wall, "MB/s"),
