@@ -28,6 +28,7 @@ from modelway.flow.holding import hold, holder_name, insist
 from modelway.flow.persons import Person, tables_of, topics_of
 from modelway.flow.pins import pinned
 from modelway.flow.runs import record
+from modelway.flow.sources import sharing_topic
 from modelway.records import TrainingSet
 from modelway.spec.model import Spec
 from modelway.state import erasures
@@ -73,7 +74,7 @@ def _work_off(workspace: Workspace, request: Request) -> Request:
     if request.done:
         return request
     spec = workspace.spec(request.model)
-    sharing = [found for name in workspace.models() if (found := workspace.spec(name)).topic == spec.topic]
+    sharing = sharing_topic(workspace, spec)
     work: dict[str, Callable[[], Any]] = {
         "ingestion": lambda: _brought_in(workspace, sharing),
         "keys": lambda: _keys(workspace, request, spec),

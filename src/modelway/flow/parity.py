@@ -19,7 +19,7 @@ from modelway.expressions.values import as_word
 from modelway.features.leaks import same
 from modelway.features.plan import Plan
 from modelway.flow import frames
-from modelway.flow.sources import predictions_topic
+from modelway.flow.sources import predictions_topic, sharing_topic
 from modelway.ingest.frames import rows_frame
 from modelway.ingest.source import APP
 from modelway.monitoring.look import Severity
@@ -167,7 +167,7 @@ def _asked(workspace: Workspace, spec: Spec, version: int, now: datetime) -> pl.
 
 def _erased(workspace: Workspace, spec: Spec) -> list[datetime | None]:
     """When each erasure from the topic was done; None while one is open."""
-    of = {name for name in workspace.models() if workspace.spec(name).topic == spec.topic}
+    of = {one.model for one in sharing_topic(workspace, spec)}
     return [one.done for one in erasures.requests(workspace.database) if one.model in of]
 
 

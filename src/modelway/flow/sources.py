@@ -14,6 +14,7 @@ from modelway.lake.tables import Lake
 from modelway.records import TableVersion
 from modelway.schemas.port import Schemas
 from modelway.spec.model import Rule, Spec
+from modelway.workspace import Workspace
 
 
 def source_of(spec: Spec, lake: Lake | None = None, schemas: Schemas | None = None) -> Source:
@@ -89,3 +90,8 @@ def labels_topic(spec: Spec) -> str:
 
 def predictions_topic(spec: Spec) -> str:
     return f"{spec.model}_predictions"
+
+
+def sharing_topic(workspace: Workspace, spec: Spec) -> list[Spec]:
+    """Specs of all models whose source rows come from the same topic, this one's too."""
+    return [found for name in workspace.models() if (found := workspace.spec(name)).topic == spec.topic]

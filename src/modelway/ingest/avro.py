@@ -52,7 +52,7 @@ def decode_avro(values: Sequence[bytes], schema: str) -> tuple[Frames, dict[int,
 
 def _unfit(schema: Any) -> str | None:
     """Why no row is read by this schema. Readers end a process when a value nests without end: no type may hold itself."""
-    if not isinstance(schema, dict) or schema.get("type") != "record":
+    if not isinstance(schema, dict) or schema.get("type") != "record" or not isinstance(schema.get("fields"), list):
         return "is no record: one row is one record"
     inner: list[tuple[Any, tuple[str, ...], int]] = [(schema, (), 0)]
     while inner:
@@ -62,7 +62,11 @@ def _unfit(schema: Any) -> str | None:
         if isinstance(node, list):
             inner += [(one, around, depth + 1) for one in node]
         elif isinstance(node, dict):
-            own = (*around, str(node["name"]).rpartition(".")[2]) if node.get("type") in ("record", "error") else around
+            own = (
+                (*around, str(node.get("name")).rpartition(".")[2])
+                if node.get("type") in ("record", "error")
+                else around
+            )
             held = [node.get("type"), node.get("items"), node.get("values"), *(node.get("fields") or ())]
             inner += [(one, own, depth + 1) for one in held]
         elif isinstance(node, str) and node.rpartition(".")[2] in around:
@@ -138,7 +142,11 @@ def _by_fastavro(values: Sequence[bytes], schema: dict[str, Any]) -> Iterator[di
         import fastavro
     except ImportError as error:
         raise MissingExtraError("fastavro", "kafka") from error
-    parsed = fastavro.parse_schema(schema)
+    try:
+        parsed = fastavro.parse_schema(schema)
+    except Exception as error:  # noqa: BLE001 - whatever a schema that is none does to its reader
+        yield from (f"its schema can not be read: {type(error).__name__} {error}" for _ in values)
+        return
     for value in values:
         source = io.BytesIO(value)
         try:

@@ -160,9 +160,9 @@ class DeltaLake(Lake):
         with self._tables.mapped(table), self._tables.mutex:
             name = name_of(table)
             found = self._tables.newest_version(name)
-            if found is None or name == table:
-                return None if found is None else TableVersion(name, found)
-            return TableVersion(name, self._tables.at(table).version())
+            if found is None:
+                return None
+            return TableVersion(name, found if name == table else self._tables.at(table).version())
 
     def read(
         self,
