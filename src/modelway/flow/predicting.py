@@ -136,7 +136,7 @@ def _answered(servable: "Servable", rows: Sequence[dict[str, Any]], workspace: W
     body = protocol.format_request({name: [row[name] for row in rows] for name in names})
     asked = protocol.read_rows(protocol.parse_request(body), servable.required, servable.optional)
     servable.upto()
-    answers = answer_rows(servable, "local", asked, workspace.clock.now())
+    answers = answer_rows(servable, [f"local/{n}" for n in range(len(asked))], asked, workspace.clock.now())
     outputs = replies.output_names(servable.manifest)
     return replies.parse_answers(replies.format_answers(servable, "local", answers, {}, outputs))
 

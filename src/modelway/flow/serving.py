@@ -14,8 +14,9 @@ from modelway.features.plan import Plan
 from modelway.features.rows import compile_row, groups_of
 from modelway.flow.figures import figures_kept
 from modelway.flow.online import FRESHNESS, Follower, follower_of
+from modelway.flow.plain import plain_of
 from modelway.records import Manifest, dumps, loads
-from modelway.serving.app import Server
+from modelway.serving.asking import Server
 from modelway.serving.log import PredictionLog
 from modelway.serving.measured import SWAPS
 from modelway.serving.models import Load, Models
@@ -104,14 +105,17 @@ def loader(workspace: Workspace) -> Load:
             follower = followers[name]
             follower.catch_up()
         past = follower.values if follower else None
+        names = checked_columns(manifest)
+        asked = contract.only(names)
         return open_servable(
             manifest,
             digest,
             number,
             workspace.artifacts.get(manifest.graph),
-            check=compile_check(contract.only(checked_columns(manifest))),
+            check=compile_check(asked),
             features=lambda typed, key, at, served: row(typed, key, at, past, served),
             upto=follower.catch_up if follower else nowhere,
+            plain=plain_of(asked, plan, names),
         )
 
     return load

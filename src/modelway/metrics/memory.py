@@ -7,7 +7,7 @@ import math
 import re
 import threading
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from modelway.metrics.port import HELP, Exposition, Metrics
 
@@ -41,16 +41,21 @@ class MemoryMetrics(Metrics, Exposition):
             self._counts[series] += by
 
     def observe(self, name: str, value: float, **labels: str) -> None:
-        if not math.isfinite(value):
-            raise ValueError(f"{name}: {value} is not finite")
-        series, place = (name, tuple(sorted(labels.items()))), bisect_left(BUCKETS, value)
+        self.observe_all(name, (value,), **labels)
+
+    def observe_all(self, name: str, values: Sequence[float], **labels: str) -> None:
+        total = math.fsum(values)
+        if not math.isfinite(total):
+            raise ValueError(f"{name}: {total} is not finite")
+        series, places = (name, tuple(sorted(labels.items()))), [bisect_left(BUCKETS, value) for value in values]
         with self._lock:
             found = self._observed.get(series)
             if found is None:
                 self._admit(name, "histogram", labels)
                 found = self._observed[series] = [0] * (len(BUCKETS) + 1) + [0.0]
-            found[place] += 1
-            found[-1] += value
+            for place in places:
+                found[place] += 1
+            found[-1] += total
 
     def level(self, name: str, value: float | None, **labels: str) -> None:
         if value is not None and not math.isfinite(value):

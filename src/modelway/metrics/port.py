@@ -1,7 +1,7 @@
 """The port of metrics: counts and observed values by name and labels, told on the request's path; `memory.py` is embedded."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 HELP: Mapping[str, str] = {
     "modelway_requests_total": "Inference requests by model, version and HTTP status.",
@@ -37,6 +37,10 @@ class Metrics(ABC):
     @abstractmethod
     def observe(self, name: str, value: float, **labels: str) -> None:
         """Take one value of a distribution; one that is not finite is a ValueError."""
+
+    @abstractmethod
+    def observe_all(self, name: str, values: Sequence[float], **labels: str) -> None:
+        """Take several of them at once."""
 
     @abstractmethod
     def level(self, name: str, value: float | None, **labels: str) -> None:

@@ -5,20 +5,21 @@ A row that cannot be answered gets a reason and no numbers, and does not fail th
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+import msgspec
+
 from modelway.errors import DataError
 from modelway.records import Manifest
+from modelway.serving.onnxruntime import Numbers
 from modelway.serving.protocol import as_text
 from modelway.serving.servable import OWN_KEY, Row, Servable
 
 Status = Literal["ok", "refused", "error"]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """One row with what became of it; `scores` and `prediction` are there only when `status` is "ok"."""
 
     row: Row
@@ -32,15 +33,24 @@ class Answer:
     """What was made of the row and its past, as it entered the graph; the raw columns are in `row`."""
 
 
-def answer_rows(servable: Servable, request: str, rows: Sequence[Row], served: datetime) -> list[Answer]:
-    """The answers of one version, in the order of the rows; `served` is the clock's time, and the event time of rows without one.
+def answer_rows(servable: Servable, names: Sequence[str], rows: Sequence[Row], served: datetime) -> list[Answer]:
+    """The answers of one version, in the order of the rows; `names` are the keys of rows that bear none.
 
-    Raises EngineError when the graph or the online values fail.
+    `served` is the clock's time, and the event time of rows without one. Raises EngineError when graph or online values fail.
     """
-    judged = [_judge(servable, f"{request}/{index}", row, served) for index, row in enumerate(rows)]
+    plain = servable.plain.numbers(rows) if servable.plain is not None else None
+    if plain is None:
+        judged = [_judge(servable, name, row, served) for name, row in zip(names, rows, strict=True)]
+    else:
+        judged = [_looked(servable, *one, served) for one in zip(names, rows, *plain, strict=True)]
     taken = [one for one in judged if not one.reason]
-    scored = iter(servable.run([one.numbers for one in taken], [one.words for one in taken]) if taken else [])
-    decide = decision_of(servable.manifest)
+    if not taken:
+        return [_refused(one) for one in judged]
+    numbers: Numbers = [one.numbers for one in taken]
+    if plain is not None and len(taken) == len(rows) and all(plain[1]):
+        numbers = plain[0]
+    scored = iter(servable.run(numbers, [one.words for one in taken]))
+    decide = servable.decide
     return [_refused(one) if one.reason else _answered(one, next(scored), decide) for one in judged]
 
 
@@ -51,15 +61,22 @@ def failed_rows(servable: Servable, request: str, rows: Sequence[Row], served: d
     return [Answer(row, key, moment_of(manifest, row, served) or served, "error", reason) for row, key in named]
 
 
-@dataclass(frozen=True, slots=True)
-class _Judged:
+class _Judged(msgspec.Struct, gc=False):
     row: Row
     key: str
     at: datetime
     reason: str
-    numbers: Sequence[float] = ()
+    numbers: Any = ()
     words: Sequence[str] = ()
     made: tuple[float | str, ...] = ()
+
+
+def _looked(servable: Servable, name: str, row: Row, numbers: Any, accepted: bool, served: datetime) -> _Judged:
+    """A row of plain numbers; what was not accepted at a look is judged."""
+    at = moment_of(servable.manifest, row, served) if accepted else None
+    if at is None:
+        return _judge(servable, name, row, served)
+    return _Judged(row, key_of(servable.manifest, row) or name, at, servable.refusal(numbers, ()), numbers)
 
 
 def _judge(servable: Servable, name: str, row: Row, served: datetime) -> _Judged:
@@ -91,18 +108,6 @@ def _answered(one: _Judged, scores: list[float], decide: Callable[[Sequence[floa
         reason = "the model's graph gave no finite number for this row"
         return Answer(one.row, one.key, one.at, "error", reason, features=made)
     return Answer(one.row, one.key, one.at, "ok", "", tuple(scores), decide(scores), made)
-
-
-def decision_of(manifest: Manifest) -> Callable[[Sequence[float]], str | float]:
-    """The operating point as a function of one row's scores."""
-    classes, point = manifest.classes, manifest.operating_point
-    if not classes:
-        return lambda scores: scores[0]
-    if point.threshold is None:
-        return lambda scores: classes[max(range(len(scores)), key=scores.__getitem__)]
-    place = classes.index(point.positive) if point.positive in classes else len(classes) - 1
-    threshold, positive, negative = point.threshold, classes[place], classes[1 - place]
-    return lambda scores: positive if scores[place] >= threshold else negative
 
 
 def key_of(manifest: Manifest, row: Row) -> str:

@@ -1,40 +1,29 @@
-"""What is counted of an inference request, whatever becomes of it: before its reply is sent, so that the two agree."""
+"""What is counted of inference requests: gathered while the loop answers, told to the metrics before it reads on."""
 
-import time
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+import asyncio
 
 from modelway.metrics.port import Metrics
-from modelway.serving.answer import Answer
 
 REQUESTS, ROWS, SECONDS = "modelway_requests_total", "modelway_rows_total", "modelway_request_seconds"
 DROPPED, SWAPS = "modelway_shadow_dropped_total", "modelway_swaps_total"
 
 
-@dataclass(slots=True)
-class Measured:
-    """One request. `model` and `version` are "" until they are found: a client's text must not become a label."""
+class Tally:
+    """Used on the event loop's thread. `model` and `version` are "" where they were not found: a client's text is no label."""
 
-    metrics: Metrics
-    inference: bool = False
-    model: str = ""
-    version: str = ""
-    began: float | None = None
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._loop = asyncio.get_running_loop()
+        self._seen: dict[tuple[str, str, int], list[float]] = {}
 
-    def begin(self) -> None:
-        """The body is here."""
-        self.began = time.perf_counter()
+    def add(self, model: str, version: str, status: int, seconds: float) -> None:
+        """One request that was replied to."""
+        if not self._seen:
+            self._loop.call_soon(self._settle)
+        self._seen.setdefault((model, version, status), []).append(seconds)
 
-    def rows(self, answers: Sequence[Answer]) -> None:
-        for status, number in Counter(answer.status for answer in answers).items():
-            self.metrics.count(ROWS, number, model=self.model, version=self.version, status=status)
-
-    def end(self, status: int) -> None:
-        """The reply is made; requests other than inference are not counted."""
-        if not self.inference:
-            return
-        self.metrics.count(REQUESTS, model=self.model, version=self.version, status=str(status))
-        if self.began is not None:
-            took = time.perf_counter() - self.began
-            self.metrics.observe(SECONDS, took, model=self.model, version=self.version)
+    def _settle(self) -> None:
+        seen, self._seen = self._seen, {}
+        for (model, version, status), seconds in seen.items():
+            self._metrics.count(REQUESTS, len(seconds), model=model, version=version, status=str(status))
+            self._metrics.observe_all(SECONDS, seconds, model=model, version=version)

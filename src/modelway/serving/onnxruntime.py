@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from modelway.errors import EngineError
 
-Run = Callable[[Sequence[Sequence[float]], Sequence[Sequence[str]]], list[list[float]]]
+Numbers = Sequence[Sequence[float]] | NDArray[np.float64]
+Run = Callable[[Numbers, Sequence[Sequence[str]]], list[list[float]]]
 """Numbers [N][n] and words [N][m] → scores [N][k]; raises EngineError. May be called by several threads."""
 
 
@@ -31,10 +33,10 @@ def open_session(graph: bytes, name: str) -> Run:
         ) from error
     given = {tensor.name for tensor in session.get_inputs()}
 
-    def run(numbers: Sequence[Sequence[float]], words: Sequence[Sequence[str]]) -> list[list[float]]:
+    def run(numbers: Numbers, words: Sequence[Sequence[str]]) -> list[list[float]]:
         feeds: dict[str, Any] = {}
         if "numbers" in given:
-            feeds["numbers"] = np.array(numbers, dtype=np.float64)
+            feeds["numbers"] = np.asarray(numbers, dtype=np.float64)
         if "words" in given:
             feeds["words"] = np.array(words, dtype=object)
         try:

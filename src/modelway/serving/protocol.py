@@ -64,6 +64,10 @@ def parse_request(body: bytes) -> Asked:
 
 def read_rows(asked: Asked, required: Sequence[str], optional: Sequence[str] = ()) -> list[dict[str, Any]]:
     """The rows, with the columns that are wanted; others are kept out unread. Raises DataError naming input and index."""
+    if len(asked.tensors) == 1 and len(required) > 1 and (found := _matrix(asked.tensors, required)) is not None:
+        return found
+    if (row := _one_row(asked.tensors, required)) is not None and not any(name in asked.tensors for name in optional):
+        return [row]
     columns: dict[str, list[Any]] = {}
     for name in required:
         if name not in asked.tensors:
@@ -86,6 +90,41 @@ def read_rows(asked: Asked, required: Sequence[str], optional: Sequence[str] = (
             )
     names = tuple(columns)
     return [dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _matrix(tensors: Mapping[str, Mapping[str, Any]], required: Sequence[str]) -> list[dict[str, Any]] | None:
+    """The rows of a single tensor [N, n] with all `required` columns, in their order; None when it is none."""
+    ((name, tensor),) = tensors.items()
+    shape, width = tensor.get("shape"), len(required)
+    if name in required or type(shape) is not list or len(shape) != 2 or shape[1] != width:
+        return None
+    data = tensor.get("data")
+    if isinstance(data, list) and data and isinstance(data[0], list):
+        if not all(isinstance(row, list) and len(row) == width for row in data):
+            raise DataError(f"input {name!r}: a row has not {width} values", "make shape and data agree")
+        data = [value for row in data for value in row]
+    count = shape[0] * width if type(shape[0]) is int and shape[0] >= 0 else -1
+    values = _column(name, {**tensor, "shape": [count], "data": data})
+    if count == width:
+        return [dict(zip(required, values, strict=True))]
+    return [dict(zip(required, values[start : start + width], strict=True)) for start in range(0, count, width)]
+
+
+def _one_row(tensors: Mapping[str, Mapping[str, Any]], required: Sequence[str]) -> dict[str, Any] | None:
+    """The row of a request for one, when all its values are plainly of their datatypes; None: look closer."""
+    row: dict[str, Any] = {}
+    for name in required:
+        tensor = tensors.get(name)
+        if tensor is None:
+            return None
+        datatype, shape, data = tensor.get("datatype"), tensor.get("shape"), tensor.get("data")
+        if shape != [1] or type(data) is not list or len(data) != 1 or type(datatype) is not str:
+            return None
+        value = data[0]
+        if type(value) not in _AT_ONCE.get(datatype, _NOTHING) or "parameters" in tensor:
+            return None
+        row[name] = value
+    return row or None
 
 
 def format_request(
@@ -157,6 +196,8 @@ def _column(name: str, tensor: Mapping[str, Any]) -> list[Any]:
         raise DataError(f"input {name!r}: binary tensor data is not supported", 'send the values as JSON in "data"')
     data = _flat(name, tensor, _rows(name, tensor.get("shape")))
     proper, expected = _READ[datatype]
+    if _AT_ONCE.get(datatype, _NOTHING).issuperset(map(type, data)):
+        return data
     for index, value in enumerate(data):
         if value is not None and not proper(value):
             raise DataError(
@@ -209,6 +250,13 @@ def _exact(value: float) -> bool:
     return isinstance(value, int) or abs(value) <= 2**53
 
 
+_NOTHING: frozenset[type] = frozenset()
+_AT_ONCE: Mapping[str, frozenset[type]] = {
+    **dict.fromkeys(_FLOATS, frozenset({float, int, type(None)})),
+    "BYTES": frozenset({str, type(None)}),
+    "BOOL": frozenset({bool, type(None)}),
+}
+"""Types of values that need no closer look."""
 _READ: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     **dict.fromkeys(_FLOATS, (_is_number, "a number")),
     **{name: (_whole(*span), f"a whole number from {span[0]} to {span[1]}") for name, span in _INTEGERS.items()},

@@ -1,12 +1,14 @@
 """One version in memory, ready to answer: its manifest, and the plain callables that the workspace compiled for it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from modelway.records import Column, Manifest
+from modelway.serving.decision import Decide, decision_of
 from modelway.serving.onnxruntime import Run, open_session
+from modelway.serving.plain import Plain
 from modelway.serving.refusals import Refusal, compile_refusal
 
 Row = Mapping[str, Any]
@@ -20,7 +22,7 @@ OWN_KEY = "_key"
 """The input under which a client may name a row of a model without a key column."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Servable:
     """A loaded version; never changed, and may be asked by several threads at once."""
 
@@ -35,14 +37,20 @@ class Servable:
     upto: Upto
     derived: tuple[tuple[bool, int], ...] = ()
     """Where the columns that are no raw ones lie: (among the words?, place), in the order of the manifest's columns."""
+    plain: Plain | None = None
+    """Where a row needs no more than a look."""
+    required: tuple[str, ...] = field(init=False)
+    optional: tuple[str, ...] = field(init=False)
+    decide: Decide = field(init=False)
 
-    @property
-    def required(self) -> tuple[str, ...]:
-        return tuple(i.name for i in self.inputs if i.required)
-
-    @property
-    def optional(self) -> tuple[str, ...]:
-        return tuple(i.name for i in self.inputs if not i.required)
+    def __post_init__(self) -> None:
+        made = {
+            "required": tuple(i.name for i in self.inputs if i.required),
+            "optional": tuple(i.name for i in self.inputs if not i.required),
+            "decide": decision_of(self.manifest),
+        }
+        for name, value in made.items():
+            object.__setattr__(self, name, value)  # frozen for all others
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +76,7 @@ def open_servable(
     check: Check,
     features: Features,
     upto: Upto = nowhere,
+    plain: Plain | None = None,
 ) -> Servable:
     """Load a version's graph. `check` is compiled from the contract of `checked_columns` alone: no client sends the target.
 
@@ -84,6 +93,7 @@ def open_servable(
         refusal=compile_refusal(manifest.refuses, manifest.columns),
         upto=upto,
         derived=tuple(_derived(manifest)),
+        plain=plain,
     )
 
 

@@ -80,7 +80,8 @@ def score_in_shadow(log: PredictionLog, echo: Echo) -> None:
     upto: dict[str, int] = {}
     try:
         upto = {str(partition): offset for partition, offset in servable.upto().items()}
-        answers = answer_rows(servable, echo.request, echo.rows, echo.served)
+        names = [f"{echo.request}/{index}" for index in range(len(echo.rows))]
+        answers = answer_rows(servable, names, echo.rows, echo.served)
     except ModelwayError as error:
         answers = failed_rows(servable, echo.request, echo.rows, echo.served, error.problem)
     ms = (time.perf_counter() - began) * 1000

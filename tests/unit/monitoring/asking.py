@@ -1,6 +1,5 @@
 """A workspace whose clock is moved by hand, and questions to its server: what the tests of looks and of parity share."""
 
-import asyncio
 from datetime import UTC, datetime
 
 import httpx
@@ -9,7 +8,7 @@ import yaml
 from modelway.clock import Clock
 from modelway.flow.feeding import ingest
 from modelway.flow.serving import server_of
-from modelway.serving.app import make_app
+from tests.support.serving import serving
 from tests.unit.serving.made import make_workspace, request
 
 T0 = datetime(2026, 1, 5, tzinfo=UTC)
@@ -31,14 +30,10 @@ def project(root, clock, given):
 
 
 def ask(workspace, rows, name="loans"):
-    async def post() -> None:
-        transport = httpx.ASGITransport(app=make_app(server))
-        async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
-            for start in range(0, len(rows), 50):
-                body = request(rows[start : start + 50], id=f"q-{rows[start]['id']}")
-                assert (await client.post(f"/v2/models/{name}/infer", json=body)).status_code == 200
-
     server = server_of(workspace)
     server.models.look()
-    asyncio.run(post())
+    with serving(server) as url, httpx.Client(base_url=url) as client:
+        for start in range(0, len(rows), 50):
+            body = request(rows[start : start + 50], id=f"q-{rows[start]['id']}")
+            assert client.post(f"/v2/models/{name}/infer", json=body).status_code == 200
     ingest(workspace, workspace.spec(name))

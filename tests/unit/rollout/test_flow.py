@@ -1,6 +1,5 @@
 """Releases of a real workspace: answered rows in the log, ingested, judged, and the routes that follow."""
 
-import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -17,9 +16,9 @@ from modelway.flow.serving import server_of
 from modelway.records import OperatingPoint, Trigger, Validation, Verdict
 from modelway.registry import versions
 from modelway.rollout import store
-from modelway.serving.app import make_app
 from modelway.state import champions, freezes, ledger, runs
 from modelway.training.tracking import Tracking
+from tests.support.serving import serving
 from tests.unit.serving.made import LOANS, make_workspace, put_version, request
 
 pytestmark = pytest.mark.filterwarnings(
@@ -73,20 +72,16 @@ def version(workspace, bias=0.0, *, kind="manual", run=None, accepted=True):
 
 
 def answer(workspace, count, *, name="q", income=lambda n: 3.0 if n % 2 else -0.0):
-    """Requests of one row through the server's own application, then into the lake with their labels."""
-
-    async def ask() -> None:
-        transport = httpx.ASGITransport(app=make_app(server))
-        async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
-            for n in range(count):
-                row = {"id": f"{name}{n}", "income": income(n)}
-                reply = await client.post("/v2/models/loans/infer", json=request([row], id=f"{name}-{n}"))
-                assert reply.status_code == 200
+    """Requests of one row through a server in this process, then into the lake with their labels."""
 
     server = server_of(workspace)
     server.models.look()
     server.shadow.start()
-    asyncio.run(ask())
+    with serving(server) as url, httpx.Client(base_url=url) as client:
+        for n in range(count):
+            row = {"id": f"{name}{n}", "income": income(n)}
+            reply = client.post("/v2/models/loans/infer", json=request([row], id=f"{name}-{n}"))
+            assert reply.status_code == 200
     server.shadow.drain(30)
     known = [{"key": f"{name}{n}", "label": "good" if n % 2 else "bad"} for n in range(count)]
     workspace.log.append("loans_labels", [NewEvent(one["key"], json.dumps(one).encode()) for one in known])

@@ -1,6 +1,5 @@
 """The pure parts of the server: the protocol both ways, shares, exchange of versions, decisions, refusals, the shadow's queue."""
 
-import asyncio
 import math
 import threading
 from dataclasses import replace
@@ -17,15 +16,17 @@ from modelway.clock import WallClock
 from modelway.errors import DataError, DiskFullError, EngineError, NotFoundError, ServerError, StateError
 from modelway.records import Column, Manifest, OperatingPoint, Route
 from modelway.serving import protocol, replies
-from modelway.serving.answer import answer_rows, decision_of, moment_of
-from modelway.serving.app import Server, make_app
+from modelway.serving.answer import answer_rows, moment_of
+from modelway.serving.asking import Server
 from modelway.serving.client import infer
+from modelway.serving.decision import decision_of
 from modelway.serving.log import PredictionLog, prediction_events
 from modelway.serving.models import Models
 from modelway.serving.refusals import compile_refusal
 from modelway.serving.routes import choose
 from modelway.serving.servable import Servable, inputs_of, nowhere
 from modelway.serving.shadow import Echo, Shadow, score_in_shadow
+from tests.support.serving import serving
 
 T0 = datetime(2026, 1, 5, tzinfo=UTC)
 MANIFEST = Manifest(
@@ -119,7 +120,7 @@ def test_whatever_is_sent_is_read_or_refused_with_place_and_fix(body):
 
 def test_replies_come_back_as_they_were_answered():
     one = servable()
-    answers = answer_rows(one, "q", [{"id": "a", "income": 0.75}, {"id": "b"}, {"income": 2.0}], T0)
+    answers = answer_rows(one, ["q/0", "q/1", "q/2"], [{"id": "a", "income": 0.75}, {"id": "b"}, {"income": 2.0}], T0)
     body = replies.format_answers(one, "q", answers, {"0": 3}, replies.output_names(MANIFEST))
     parsed = replies.parse_answers(body)
     assert parsed[0] == {"prediction": "good", "probabilities": {"bad": 0.25, "good": 0.75}, "reason": "", "version": 1}
@@ -151,14 +152,14 @@ def test_times_of_rows_are_read_in_utc():
     assert moment_of(MANIFEST, {"at": "2026-01-05"}, T0) == T0
     assert moment_of(MANIFEST, {}, T0) == T0
     assert moment_of(MANIFEST, {"at": "yesterday"}, T0) is None
-    shown = answer_rows(servable(), "q", [{"at": "yesterday", "income": 0.5}], T0)[0]
+    shown = answer_rows(servable(), ["q/0"], [{"at": "yesterday", "income": 0.5}], T0)[0]
     assert (shown.status, "ISO 8601" in shown.reason) == ("refused", True)
     assert T0.astimezone(timezone(timedelta(hours=2))) == T0
 
 
 def test_a_score_that_is_no_number_is_an_error_of_its_row_only():
     broken = servable(run=lambda numbers, words: [[math.nan, 0.5], [0.5, 0.5]])
-    found = answer_rows(broken, "q", [{"income": 0.1}, {"income": 0.2}], T0)
+    found = answer_rows(broken, ["q/0", "q/1"], [{"income": 0.1}, {"income": 0.2}], T0)
     assert [a.status for a in found] == ["error", "ok"]
 
 
@@ -318,7 +319,7 @@ def test_the_log_is_flushed_when_there_is_something_and_again_after_a_failure():
     log.flush()
     assert flushed == []
     one = servable()
-    answers = answer_rows(one, "q", [{"income": 0.5}], T0)
+    answers = answer_rows(one, ["q/0"], [{"income": 0.5}], T0)
     log.write("loans", prediction_events(one, "q", answers, served=T0, ms=1.0, upto={}))
     log.flush()
     log.flush()
@@ -340,14 +341,10 @@ def test_what_cannot_be_logged_is_not_answered_and_what_fails_is_logged():
     def ask(one: Servable) -> tuple[int, str]:
         models = Models(lambda digest, model, number: one, lambda: {"loans": route(1)})
         models.look()
-        app = make_app(Server(models, PredictionLog(publish, lambda: None), Shadow(lambda echo: None, 1), WallClock()))
-
-        async def post() -> httpx.Response:
-            async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://here") as client:
-                body = protocol.format_request({"income": [0.5]}, id="q")
-                return await client.post("/v2/models/loans/infer", content=body)
-
-        reply = asyncio.run(post())
+        server = Server(models, PredictionLog(publish, lambda: None), Shadow(lambda echo: None, 1), WallClock())
+        body = protocol.format_request({"income": [0.5]}, id="q")
+        with serving(server) as url:
+            reply = httpx.post(f"{url}/v2/models/loans/infer", content=body)
         return reply.status_code, reply.text
 
     status, text = ask(servable())
@@ -373,7 +370,7 @@ def test_a_request_is_tried_again_under_the_same_id():
             return httpx.Response(503, content=replies.format_error(StateError("starting")))
         one = servable()
         rows = protocol.read_rows(protocol.parse_request(asked.content), ("income",))
-        answers = answer_rows(one, "q", rows, T0)
+        answers = answer_rows(one, [f"q/{n}" for n in range(len(rows))], rows, T0)
         return httpx.Response(
             200, content=replies.format_answers(one, "q", answers, {}, replies.output_names(MANIFEST))
         )

@@ -1,8 +1,8 @@
 """What the server counts agrees with what was asked of it."""
 
-import asyncio
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
@@ -14,11 +14,12 @@ from modelway.flow import figures
 from modelway.flow.online import FRESHNESS
 from modelway.metrics.port import HELP, Metrics
 from modelway.serving import measured
-from modelway.serving.app import Server, make_app
+from modelway.serving.asking import Server
 from modelway.serving.log import PredictionLog
 from modelway.serving.models import Models
 from modelway.serving.shadow import Shadow
 from modelway.testing.metrics import Sample, parse_exposition, sample
+from tests.support.serving import serving
 from tests.unit.serving.made import CARDS, becomes, make_workspace, put_version, request, route, running
 from tests.unit.serving.test_core import route as core_route
 from tests.unit.serving.test_core import servable
@@ -105,26 +106,21 @@ def test_metrics_agree_with_the_requests_that_were_sent(workspace):
         assert client.post(f"{url}/metrics").status_code == 405
 
 
-def app_of(shadow: Shadow, run=None, **more):
+def server_with(shadow: Shadow, run=None, **more):
     models = Models(lambda digest, model, number: servable(number, run=run), lambda: {"loans": core_route(1, shadow=2)})
     models.look()
-    server = Server(models, PredictionLog(lambda topic, events: None, lambda: None), shadow, WallClock(), **more)
-    return server, make_app(server)
+    return Server(models, PredictionLog(lambda topic, events: None, lambda: None), shadow, WallClock(), **more)
 
 
-def asked_of(app, *paths: str) -> list[httpx.Response]:
-    async def go() -> list[httpx.Response]:
-        transport = httpx.ASGITransport(app=app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
-            body = request([{"income": 0.5}])
-            return [await (client.post(p, json=body) if "infer" in p else client.get(p)) for p in paths]
-
-    return asyncio.run(go())
+def asked_of(server: Server, *paths: str) -> list[httpx.Response]:
+    body = request([{"income": 0.5}])
+    with serving(server) as url, httpx.Client(base_url=url) as client:
+        return [client.post(p, json=body) if "infer" in p else client.get(p) for p in paths]
 
 
 def test_what_the_shadow_has_no_room_for_is_counted():
-    server, app = app_of(Shadow(lambda echo: None, 1))
-    *answers, last = asked_of(app, *[LOANS] * 4, "/metrics")
+    server = server_with(Shadow(lambda echo: None, 1))
+    *answers, last = asked_of(server, *[LOANS] * 4, "/metrics")
     assert [answer.status_code for answer in answers] == [200] * 4
     assert parse_exposition(last.content).get(sample(measured.DROPPED, model="loans")) == server.shadow.dropped == 3
 
@@ -133,8 +129,8 @@ def test_a_version_that_fails_is_counted_by_its_status():
     def fails(numbers, words):
         raise EngineError("the graph failed")
 
-    _, app = app_of(Shadow(lambda echo: None, 9), fails)
-    answer, last = asked_of(app, LOANS, "/metrics")
+    server = server_with(Shadow(lambda echo: None, 9), fails)
+    answer, last = asked_of(server, LOANS, "/metrics")
     found = parse_exposition(last.content)
     assert answer.status_code == 503
     assert found[requests(model="loans", version="1", status="503")] == 1
@@ -152,14 +148,17 @@ def test_metrics_that_are_told_elsewhere_are_not_shown_here():
         def observe(self, name: str, value: float, **labels: str) -> None:
             self.seen[name] += 1
 
+        def observe_all(self, name: str, values: Sequence[float], **labels: str) -> None:
+            self.seen[name] += len(values)
+
         def level(self, name: str, value: float | None, **labels: str) -> None:
             self.seen[name] += 1
 
         def ping(self) -> None: ...
 
     metrics = Elsewhere()
-    _, app = app_of(Shadow(lambda echo: None, 9), metrics=metrics)
-    answer, shown = asked_of(app, LOANS, "/metrics")
+    server = server_with(Shadow(lambda echo: None, 9), metrics=metrics)
+    answer, shown = asked_of(server, LOANS, "/metrics")
     assert (answer.status_code, shown.status_code) == (200, 404)
     assert metrics.seen == {measured.REQUESTS: 1, measured.ROWS: 1, measured.SECONDS: 1}
 

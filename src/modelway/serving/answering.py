@@ -1,0 +1,137 @@
+"""From questions to answers: one run of the graph for all that are asked of a version, then the log, then the replies.
+
+The prediction events are handed to the log before any reply is sent; scoring in shadow comes after it.
+"""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from modelway.clock import Clock
+from modelway.errors import EngineError, ModelwayError
+from modelway.events.log import NewEvent
+from modelway.metrics.port import Metrics
+from modelway.serving.answer import Answer, answer_rows, failed_rows
+from modelway.serving.log import PredictionLog, prediction_events
+from modelway.serving.measured import DROPPED, ROWS
+from modelway.serving.question import Question
+from modelway.serving.servable import Servable
+from modelway.serving.shadow import Echo, Shadow
+
+_log = logging.getLogger("modelway.serving")
+
+
+@dataclass(slots=True)
+class _Done:
+    """What became of one question."""
+
+    question: Question
+    answers: Sequence[Answer]
+    error: ModelwayError | None = None
+    """Why it gets no reply; `answers` are then what is logged of it."""
+
+
+class Answering:
+    """Answers on the event loop's thread, or in a thread of `pool` and then tells on the loop's."""
+
+    def __init__(self, log: PredictionLog, shadow: Shadow, clock: Clock, metrics: Metrics, pool: Executor) -> None:
+        self._log, self._shadow, self._clock, self._metrics, self._pool = log, shadow, clock, metrics, pool
+        self._loop = asyncio.get_running_loop()
+        self._apart: set[asyncio.Future[Any]] = set()
+
+    def answer(self, questions: Sequence[Question]) -> None:
+        """Now; those of one version together."""
+        served = self._clock.now()
+        if len(questions) == 1:
+            self._tell(*self._answered(questions[0].servable, questions, served))
+            return
+        together: dict[Servable, list[Question]] = {}
+        for question in questions:
+            together.setdefault(question.servable, []).append(question)
+        for servable, asked in together.items():
+            self._tell(*self._answered(servable, asked, served))
+
+    def answer_apart(self, question: Question) -> None:
+        """In another thread, since it takes long or asks the log; the loop goes on meanwhile."""
+        future = self._loop.run_in_executor(
+            self._pool, self._answered, question.servable, [question], self._clock.now()
+        )
+        self._apart.add(future)
+        future.add_done_callback(self._apart.discard)
+        future.add_done_callback(lambda done: self._tell(*done.result()))
+
+    def _answered(
+        self, servable: Servable, questions: Sequence[Question], served: datetime
+    ) -> tuple[Sequence[_Done], Mapping[str, int], datetime]:
+        """Logged when it returns, and never raises: whatever happens, each of them is told."""
+        upto: Mapping[str, int] = {}
+        try:
+            upto = {str(partition): offset for partition, offset in servable.upto().items()}
+            done = _computed(servable, questions, served)
+        except EngineError as error:  # of the log, or of where online values are kept
+            done = [_failed(servable, question, served, error) for question in questions]
+        except Exception:  # noqa: BLE001 - whatever it is, the client must get an answer, and the log the traceback
+            _log.exception("%s@%d", servable.manifest.model, servable.number)
+            broken = EngineError("the server failed on this request", "see its log: .modelway/logs/server.log")
+            done = [_failed(servable, question, served, broken) for question in questions]
+        try:
+            self._write(servable, done, served, upto)
+        except ModelwayError as error:
+            done = [_Done(one.question, (), one.error or error) for one in done]
+        return done, upto, served
+
+    def _write(self, servable: Servable, done: Sequence[_Done], served: datetime, upto: Mapping[str, int]) -> None:
+        now, events = time.perf_counter(), list[NewEvent]()
+        states: Counter[str] = Counter()
+        for one in done:
+            ms = (now - one.question.began) * 1000
+            events += prediction_events(servable, one.question.request, one.answers, served=served, ms=ms, upto=upto)
+            states.update([answer.status for answer in one.answers])
+        model = servable.manifest.model
+        self._log.write(model, events)
+        for status, number in states.items():
+            self._metrics.count(ROWS, number, model=model, version=str(servable.number), status=status)
+
+    def _tell(self, done: Sequence[_Done], upto: Mapping[str, int], served: datetime) -> None:
+        for one in done:
+            question = one.question
+            if one.error is not None:
+                question.refuse(question, one.error)
+                continue
+            question.reply(question, one.answers, upto)
+            other = None if question.named else question.served.other(question.servable)
+            if other is not None and not self._shadow.offer(Echo(other, question.request, question.rows, served)):
+                self._metrics.count(DROPPED, model=question.model)
+
+
+def _computed(servable: Servable, questions: Sequence[Question], served: datetime) -> list[_Done]:
+    """In the order of the questions. A run that fails for all is tried for each alone: one must not fail the others."""
+    if len(questions) == 1:
+        question = questions[0]
+        names = [f"{question.request}/{index}" for index in range(len(question.rows))]
+        try:
+            return [_Done(question, answer_rows(servable, names, question.rows, served))]
+        except EngineError as error:
+            return [_failed(servable, question, served, error)]
+    names = [f"{question.request}/{index}" for question in questions for index in range(len(question.rows))]
+    rows = [row for question in questions for row in question.rows]
+    try:
+        answers = answer_rows(servable, names, rows, served)
+    except EngineError:
+        return [done for question in questions for done in _computed(servable, [question], served)]
+    made, start = list[_Done](), 0
+    for question in questions:
+        end = start + len(question.rows)
+        made.append(_Done(question, answers[start:end]))
+        start = end
+    return made
+
+
+def _failed(servable: Servable, question: Question, served: datetime, error: EngineError) -> _Done:
+    return _Done(question, failed_rows(servable, question.request, question.rows, served, error.problem), error)

@@ -1,0 +1,84 @@
+"""What every edge does with a request that it has read: find the model, choose the version, ask, and measure."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from modelway.clock import Clock
+from modelway.metrics.memory import MemoryMetrics
+from modelway.metrics.port import Metrics
+from modelway.serving.answering import Answering
+from modelway.serving.batching import Batcher
+from modelway.serving.log import PredictionLog
+from modelway.serving.measured import Tally
+from modelway.serving.models import Models, Served
+from modelway.serving.protocol import as_text
+from modelway.serving.question import Question
+from modelway.serving.servable import Servable, nowhere
+from modelway.serving.shadow import Shadow
+
+SHORT = 16 * 1024
+"""Bytes up to which a request is answered on the event loop: a thread would cost more than it gives."""
+
+
+def unique_ids() -> Callable[[], str]:
+    """Names for requests that bear none: no other process has the same ones."""
+    prefix, numbers = os.urandom(10).hex(), count()
+    return lambda: f"{prefix}{next(numbers):012x}"
+
+
+@dataclass(frozen=True)
+class Server:
+    """What answers come from; `new_id` names a request whose client gave it no id."""
+
+    models: Models
+    log: PredictionLog
+    shadow: Shadow
+    clock: Clock
+    metrics: Metrics = field(default_factory=MemoryMetrics)
+    new_id: Callable[[], str] = field(default_factory=unique_ids)
+
+
+class Asking:
+    """The way of a question; used on the event loop's thread."""
+
+    def __init__(self, server: Server, answering: Answering) -> None:
+        self.server, self.new_id = server, server.new_id
+        self._answering, self._batcher = answering, Batcher(answering.answer)
+        self._tally = Tally(server.metrics)
+
+    def served(self, model: str) -> Served:
+        """Raises NotFoundError, StateError."""
+        return self.server.models.table.get(model)
+
+    def known(self, model: str) -> str:
+        """The name as a label: a client's text must not become one."""
+        table = self.server.models.table
+        return model if model in table.models or model in table.problems else ""
+
+    def choose(
+        self, served: Served, version: str | None, routing_key: str, first: Callable[[str], Any], request: str
+    ) -> Servable:
+        """The version that is asked for, else by whom shares are drawn: the caller that the client names, the first row's first
+        entity (`first` gives a column's first value), or the request. Raises NotFoundError."""
+        if version is not None:
+            return served.version(version)
+        if len(served.versions) == 1:
+            return served.newest
+        entities = (first(name) for name in served.newest.manifest.entities)
+        return served.choose(
+            routing_key or next((as_text(value) for value in entities if value not in (None, "")), request)
+        )
+
+    def ask(self, question: Question, size: int) -> None:
+        """`size`: the request's bytes. What is short and needs no look at the log is answered on this thread."""
+        if size <= SHORT and question.servable.upto is nowhere:
+            self._batcher.ask(question)
+        else:
+            self._answering.answer_apart(question)
+
+    def measure(self, model: str, version: str, status: int, began: float) -> None:
+        self._tally.add(model, version, status, time.perf_counter() - began)

@@ -1,0 +1,74 @@
+"""A request, whole, and its one answer."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from modelway.serving.wire.connection import Connection
+
+Header = tuple[bytes, bytes]
+JSON, TEXT = b"application/json", b"text/plain; charset=utf-8"
+_BODILESS = frozenset({204, 304})
+_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+
+
+class Exchange:
+    """Names of `headers` are in lower case; `fields` holds the last value by name. Answered once, on the event loop's thread."""
+
+    __slots__ = ("_connection", "answered", "body", "fields", "headers", "keep_alive", "method", "target")
+
+    def __init__(
+        self,
+        connection: "Connection",
+        method: bytes,
+        target: bytes,
+        headers: Sequence[Header],
+        fields: dict[bytes, bytes],
+        body: bytes,
+        keep_alive: bool,
+    ) -> None:
+        self._connection = connection
+        self.method, self.target, self.headers, self.fields = method, target, headers, fields
+        self.body, self.keep_alive, self.answered = body, keep_alive, False
+
+    def respond(self, status: int, body: bytes, kind: bytes = JSON, headers: Sequence[Header] = ()) -> None:
+        """Send the answer; a client that has gone is told nothing."""
+        if self.answered:
+            raise RuntimeError(f"{self.target!r} was answered already")
+        self.answered = True
+        self._connection.answer(self, status, body, kind, headers)
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody is there any more to read the answer."""
+        return self._connection.lost
+
+    @property
+    def secure(self) -> bool:
+        return self._connection.secure
+
+    @property
+    def peer(self) -> tuple[str, int] | None:
+        """Address and port of the client."""
+        return self._connection.peer
+
+
+def response(
+    status: int, body: bytes, kind: bytes, headers: Sequence[Header], *, date: bytes, close: bool, head: bool = False
+) -> bytes:
+    """The answer's bytes; `head`: of a HEAD request, whose answer has no body."""
+    more = b"".join([b"%b: %b\r\n" % header for header in headers])
+    if close:
+        more += b"connection: close\r\n"
+    if status in _BODILESS:
+        return b"%b%b%b\r\n" % (_LINES[status], date, more)
+    line = _LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+    return b"%b%bcontent-type: %b\r\ncontent-length: %d\r\n%b\r\n%b" % (
+        line,
+        date,
+        kind,
+        len(body),
+        more,
+        b"" if head else body,
+    )
