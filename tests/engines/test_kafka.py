@@ -52,6 +52,19 @@ def test_events_of_one_key_stay_in_order_over_many_partitions(wide):
     assert len(read_all(wide, "loans", 50)) == 700
 
 
+def test_a_member_that_comes_back_gets_the_topics_that_were_made_meanwhile(log):
+    """The group knew nothing of the second topic when the member went, and no other member is there to notice."""
+    log.append("before", numbered(1))
+    for topics in ({"before"}, {"before", "after"}):
+        share = log.join(["before", "after"], "g", lambda topic, partition: None, "m-0")
+        found, until = set[str](), time.monotonic() + 60
+        while found != topics and time.monotonic() < until:
+            found |= {event.topic for event in share.take(50, 0.1)}
+        share.close()
+        assert found == topics
+        log.append("after", numbered(1))
+
+
 def test_two_members_share_the_partitions_and_read_each_event_once(wide):
     wide.append("loans", numbered(400))
     positions: dict[int, int] = {}

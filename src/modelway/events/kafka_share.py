@@ -1,5 +1,6 @@
 """A share of Kafka's partitions by its group protocol (cooperative rebalancing); the group holds no positions."""
 
+import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,11 @@ _TAKE = 1_000
 
 
 class KafkaShare(Share):
-    """One member of the group; used by one thread."""
+    """One member of the group; used by one thread.
+
+    Whoever comes back under a known name is given what that name had, and no rebalance happens: a topic that was made meanwhile
+    would be nobody's, for ever. So it asks for more, a topic that is never there, which makes the group share out anew.
+    """
 
     def __init__(self, settings: Mapping[str, Any], topics: Sequence[str], start: Start, prefix: str) -> None:
         from confluent_kafka import Consumer
@@ -24,8 +29,10 @@ class KafkaShare(Share):
         self._held: set[tuple[str, int]] = set()
         self._lost: set[tuple[str, int]] = set()
         self._consumer: Consumer | None = Consumer(dict(settings))
-        names = [prefix + topic for topic in topics]
-        self._consumer.subscribe(names, on_assign=self._given, on_revoke=self._taken, on_lost=self._taken)
+        self._names = [prefix + topic for topic in topics]
+        self._marker = f"{prefix}joined-{uuid.uuid4().hex}" if "group.instance.id" in settings else ""
+        self._seen = self._given_old = False
+        self._subscribe(self._names)
 
     def take(self, limit: int, wait: float, room: int = ROOM) -> list[Event]:
         from confluent_kafka import KafkaError
@@ -34,6 +41,9 @@ class KafkaShare(Share):
             return []
         # a topic that is not there: its share begins when it is
         quiet = (KafkaError._PARTITION_EOF, KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
+        if self._given_old:
+            self._given_old = False
+            self._subscribe([*self._names, self._marker])
         found: list[Event] = []
         while len(found) < limit and room > 0:
             messages = waiting(self._consumer, limit - len(found), 0 if found else wait)
@@ -43,7 +53,7 @@ class KafkaShare(Share):
             new = events_of([m for m in messages if m.error() is None] if told else messages, self._prefix)
             found += new
             for message in told:
-                if message.error().code() not in quiet:
+                if message.error().code() not in quiet and message.topic() != self._marker:
                     self._fail(message, found)
             room -= size_of(new)
             wait = 0
@@ -72,6 +82,10 @@ class KafkaShare(Share):
             self._consumer = None
             self._held.clear()
 
+    def _subscribe(self, names: Sequence[str]) -> None:
+        if self._consumer is not None:
+            self._consumer.subscribe(list(names), on_assign=self._given, on_revoke=self._taken, on_lost=self._taken)
+
     def _name(self, topic: str) -> str:
         return topic[len(self._prefix) :]
 
@@ -95,6 +109,8 @@ class KafkaShare(Share):
     def _given(self, consumer: "Consumer", places: Sequence["TopicPartition"]) -> None:
         from confluent_kafka import OFFSET_BEGINNING
 
+        if self._marker and not self._seen:  # once
+            self._seen = self._given_old = True
         for place in places:
             position = self._start(self._name(place.topic), place.partition)
             place.offset = OFFSET_BEGINNING if position is None else position
