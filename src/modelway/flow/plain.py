@@ -11,8 +11,6 @@ from modelway.contracts.rules import Compiled, compiled
 from modelway.features.plan import Plan
 from modelway.serving.plain import Plain
 
-_EXACT = 2**53
-
 
 def plain_of(contract: Contract, plan: Plan, names: Sequence[str]) -> Plain | None:
     """`contract`: as the server asks it, of the inputs `names` alone; None where a row must be judged as a whole."""
@@ -43,6 +41,4 @@ def _bounds(rule: Compiled) -> tuple[float, float] | None:
         return None
     told = {question.name: question.bound for question in asked}
     low, high = told.get("min", -sys.float_info.max), told.get("max", sys.float_info.max)
-    if any(isinstance(bound, int) and abs(bound) > _EXACT for bound in (low, high)):
-        return None
     return float(low), float(high)

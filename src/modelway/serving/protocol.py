@@ -5,7 +5,7 @@ input, the index, what was expected and what was found.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -29,6 +29,12 @@ class Asked:
     routing_key: str
     tensors: Mapping[str, Mapping[str, Any]]
     outputs: tuple[str, ...] | None
+    timeout: float | None = None
+    """Seconds after which the client has no use for an answer."""
+    binary: bool = False
+    """Whether outputs go as raw bytes, unless one says otherwise."""
+    binary_of: Mapping[str, bool] = field(default_factory=dict)
+    """What the outputs that were named say of themselves."""
 
     def first(self, name: str) -> Any:
         """The first row's value of a column, unchecked; None when there is none."""
@@ -46,19 +52,21 @@ def parse_request(body: bytes) -> Asked:
         raise DataError(f"the body is not JSON: {error}", _JSON_FIX) from error
     if not isinstance(given, dict):
         raise DataError(f"the body is {_kind(given)}, expected an object", _EXAMPLE)
-    parameters = given.get("parameters")
-    if parameters is not None and not isinstance(parameters, dict):
-        raise DataError(
-            f"parameters: {_kind(parameters)}, expected an object", 'write {"parameters": {}}, or leave it out'
-        )
-    routing = (parameters or {}).get("routing_key")
-    if routing is not None and not isinstance(routing, str | int):
-        raise DataError(f"parameters.routing_key: {_kind(routing)}, expected text", "send a text that names the caller")
+    return asked_of(given)
+
+
+def asked_of(given: Mapping[str, Any]) -> Asked:
+    """The request in an object; raises DataError for what is no request at all."""
+    parameters = _parameters("parameters", given)
+    outputs = _outputs(given.get("outputs"))
     return Asked(
-        id=_id(given.get("id")),
-        routing_key="" if routing is None else str(routing),
+        id=identity(given.get("id")),
+        routing_key=_routing(parameters.get("routing_key")),
         tensors=_tensors(given.get("inputs")),
-        outputs=_outputs(given.get("outputs")),
+        outputs=None if outputs is None else tuple(outputs),
+        timeout=_timeout(parameters.get("timeout")),
+        binary=parameters.get("binary_data_output") is True,
+        binary_of={} if outputs is None else {name: said for name, said in outputs.items() if said is not None},
     )
 
 
@@ -145,7 +153,34 @@ def format_request(
     return orjson.dumps(made)
 
 
-def _id(given: Any) -> str:
+def _parameters(name: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    parameters = given.get("parameters")
+    if parameters is None:
+        return {}
+    if not isinstance(parameters, dict):
+        raise DataError(f"{name}: {_kind(parameters)}, expected an object", 'write {"parameters": {}}, or leave it out')
+    return parameters
+
+
+def _routing(given: Any) -> str:
+    if given is not None and not isinstance(given, str | int):
+        raise DataError(f"parameters.routing_key: {_kind(given)}, expected text", "send a text that names the caller")
+    return "" if given is None else str(given)
+
+
+def _timeout(given: Any) -> float | None:
+    """In microseconds, as Triton's clients write it; 0 is none."""
+    if given is None or given == 0:
+        return None
+    if type(given) is not int or given < 0:
+        raise DataError(
+            f"parameters.timeout: {_shown(given)}, expected microseconds", 'write for example "timeout": 50000'
+        )
+    return given / 1e6
+
+
+def identity(given: Any) -> str:
+    """A request's own name; "" when it has none."""
     if given is None:
         return ""
     if not isinstance(given, str):
@@ -172,7 +207,8 @@ def _tensors(given: Any) -> dict[str, Mapping[str, Any]]:
     return tensors
 
 
-def _outputs(given: Any) -> tuple[str, ...] | None:
+def _outputs(given: Any) -> dict[str, bool | None] | None:
+    """The outputs that are wanted, with what each says of raw bytes; None: all."""
     if given is None:
         return None
     if not isinstance(given, list):
@@ -184,7 +220,8 @@ def _outputs(given: Any) -> tuple[str, ...] | None:
             raise DataError(
                 f"outputs[{place}]: expected an object with a name", 'write for example {"name": "prediction"}'
             )
-    return tuple(output["name"] for output in given) or None
+    said = {output["name"]: _parameters(f"outputs[{place}].parameters", output) for place, output in enumerate(given)}
+    return {name: parameters.get("binary_data") for name, parameters in said.items()} or None
 
 
 def _column(name: str, tensor: Mapping[str, Any]) -> list[Any]:
@@ -193,7 +230,10 @@ def _column(name: str, tensor: Mapping[str, Any]) -> list[Any]:
         found = repr(datatype) if isinstance(datatype, str) else _kind(datatype)
         raise DataError(f"input {name!r}: datatype is {found}", f"use one of {', '.join(DATATYPES)}")
     if isinstance(tensor.get("parameters"), dict) and "binary_data_size" in tensor["parameters"]:
-        raise DataError(f"input {name!r}: binary tensor data is not supported", 'send the values as JSON in "data"')
+        raise DataError(
+            f"input {name!r}: raw bytes, and no header says where they begin",
+            "send Inference-Header-Content-Length, or the values as JSON in data",
+        )
     data = _flat(name, tensor, _rows(name, tensor.get("shape")))
     proper, expected = _READ[datatype]
     if _AT_ONCE.get(datatype, _NOTHING).issuperset(map(type, data)):

@@ -29,6 +29,8 @@ class Question:
     """What the edge wants to know again."""
     named: bool = False
     """Whether the client has named the version: then nobody answers in shadow."""
+    until: float | None = None
+    """`time.perf_counter()` after which the client has no use for an answer."""
 
     @property
     def model(self) -> str:

@@ -32,20 +32,25 @@ def chosen_outputs(manifest: Manifest, wanted: Sequence[str] | None) -> tuple[st
     return known if wanted is None else tuple(wanted)
 
 
+def head_of(
+    servable: Servable, request: str, answers: Sequence[Answer], upto: Mapping[str, int], outputs: Sequence[str]
+) -> dict[str, Any]:
+    """The response to an inference request, as an object."""
+    manifest = servable.manifest
+    return {
+        "model_name": manifest.model,
+        "model_version": str(servable.number),
+        "id": request,
+        "parameters": {"digest": servable.digest, "upto": upto},
+        "outputs": [_output(manifest, name, answers) for name in outputs],
+    }
+
+
 def format_answers(
     servable: Servable, request: str, answers: Sequence[Answer], upto: Mapping[str, int], outputs: Sequence[str]
 ) -> bytes:
     """The response to an inference request."""
-    manifest = servable.manifest
-    return orjson.dumps(
-        {
-            "model_name": manifest.model,
-            "model_version": str(servable.number),
-            "id": request,
-            "parameters": {"digest": servable.digest, "upto": upto},
-            "outputs": [_output(manifest, name, answers) for name in outputs],
-        }
-    )
+    return orjson.dumps(head_of(servable, request, answers, upto, outputs))
 
 
 def _output(manifest: Manifest, name: str, answers: Sequence[Answer]) -> dict[str, Any]:

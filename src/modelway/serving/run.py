@@ -98,8 +98,11 @@ async def _until(
 
 def listen(server: Server, listening: socket.socket, pool: Executor, limits: Limits = DEFAULT) -> Listener:
     """From now on the running loop answers; `pool` does what takes long."""
+    models = server.models
     asking = Asking(server, Answering(server.log, server.shadow, server.clock, server.metrics, pool))
-    return Listener(listening, Front(Rest(asking), answering(make_app(server))), limits)
+    rest = Rest(asking, limits.body)
+    front = Front(rest, lambda: sorted(models.table.models), answering(make_app(server)))
+    return Listener(listening, front, limits)
 
 
 def bind(host: str, port: int) -> socket.socket:

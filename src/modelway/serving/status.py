@@ -11,10 +11,20 @@ class TooLargeError(DataError):
     """A body beyond the limit."""
 
 
+class LateError(StateError):
+    """The client's time was over before an answer was there."""
+
+
+class BusyError(StateError):
+    """More is asked than can be answered in time."""
+
+
 _STATUSES: tuple[tuple[type[ModelwayError], int], ...] = (
     (TooLargeError, 413),
     (MethodError, 405),
     (NotFoundError, 404),
+    (LateError, 504),
+    (BusyError, 429),
     (DataError, 400),
     (StateError, 503),
     (EngineError, 503),

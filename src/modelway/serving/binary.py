@@ -1,0 +1,87 @@
+"""The protocol's binary tensor extension: a JSON head, and behind it the raw bytes of the tensors that say so, in their order.
+
+github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
+"""
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import Any
+
+import orjson
+
+from modelway.errors import DataError
+from modelway.serving import protocol
+from modelway.serving.protocol import Asked
+from modelway.serving.raw import read_raw, write_raw
+
+HEAD_LENGTH = b"inference-header-content-length"
+OCTETS = b"application/octet-stream"
+_SIZE = "binary_data_size"
+
+
+def parse_binary(body: bytes, head_length: bytes) -> Asked:
+    """A request whose JSON is its first bytes, as many as the header says; raises DataError."""
+    if not head_length.isdigit() or int(head_length) > len(body):
+        raise DataError(
+            f"Inference-Header-Content-Length: {head_length.decode('latin-1')!r} of a body of {len(body)} bytes",
+            "send the length of the JSON part in bytes",
+        )
+    split = int(head_length)
+    try:
+        given = orjson.loads(body[:split])
+    except orjson.JSONDecodeError as error:
+        raise DataError(f"the JSON part is not JSON: {error}", "check Inference-Header-Content-Length") from error
+    if not isinstance(given, dict):
+        raise DataError("the JSON part is no object", 'begin the body with {"inputs": [...]}')
+    inputs = given.get("inputs")
+    if isinstance(inputs, list):
+        given["inputs"] = _filled(inputs, memoryview(body)[split:])
+    elif len(body) > split:
+        raise DataError("there are raw bytes, and no inputs", "name them in inputs")
+    return protocol.asked_of(given)
+
+
+def _filled(inputs: Sequence[Any], raw: memoryview) -> list[Any]:
+    """The tensors with their values in place of the bytes."""
+    place, made = 0, []
+    for tensor in inputs:
+        parameters = tensor.get("parameters") if isinstance(tensor, dict) else None
+        size = parameters.get(_SIZE) if isinstance(parameters, dict) else None
+        if size is None:
+            made.append(tensor)
+            continue
+        name = str(tensor.get("name"))
+        if type(size) is not int or size < 0 or place + size > len(raw):
+            raise DataError(
+                f"input {name!r}: {_SIZE} is {size!r}, and {len(raw) - place} bytes are left",
+                "send as many bytes as all tensors say together",
+            )
+        made.append(_read(name, tensor, raw[place : place + size]))
+        place += size
+    if place < len(raw):
+        raise DataError(f"{len(raw) - place} bytes behind the last tensor", f"make {_SIZE} and the bytes agree")
+    return made
+
+
+def _read(name: str, tensor: Mapping[str, Any], raw: memoryview) -> dict[str, Any]:
+    shape, datatype = tensor.get("shape"), tensor.get("datatype")
+    if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
+        raise DataError(f"input {name!r}: the shape is no list of whole numbers", "write for example [1]")
+    values = read_raw(name, str(datatype), prod(shape), raw)
+    kept = {key: value for key, value in tensor.items() if key != "parameters"}
+    return kept | {"data": values, **({"datatype": "FP32"} if datatype == "BF16" else {})}
+
+
+def format_binary(head: Mapping[str, Any], binary: frozenset[str]) -> tuple[bytes, int]:
+    """A response whose outputs named in `binary` go as raw bytes behind the JSON; and the JSON's length."""
+    outputs, raw = [], []
+    for output in head["outputs"]:
+        if output["name"] not in binary:
+            outputs.append(output)
+            continue
+        written = write_raw(output["name"], output["datatype"], output["data"])
+        raw.append(written)
+        told = {key: value for key, value in output.items() if key != "data"}
+        outputs.append({**told, "parameters": {_SIZE: len(written)}})
+    text = orjson.dumps({**head, "outputs": outputs})
+    return b"".join([text, *raw]), len(text)
