@@ -74,6 +74,15 @@ class Places:
         """Where a running server writes its address."""
         return self.inner / "server.json"
 
+    def worker(self, number: int) -> Path:
+        """Where one of several serving processes does; the first is `server`."""
+        return self.server if number == 0 else self.inner / f"server-{number}.json"
+
+    @property
+    def figures(self) -> Path:
+        """Where serving processes show one another what they have counted."""
+        return self.inner / "figures"
+
     @property
     def heartbeat(self) -> Path:
         """Touched by the control loop at every tick."""
@@ -251,7 +260,11 @@ class Workspace:
 
     def has_online(self, name: str) -> bool:
         """Whether online values of this name may be there: a folder knows, of a server it is asked when they are opened."""
-        return self.stack.online.valkey is not None or (self.places.inner / "online" / f"{name}.db").exists()
+        return self.stack.online.valkey is not None or self.kept(name)
+
+    def kept(self, name: str) -> bool:
+        """Whether online values of this name lie in the workspace's folder."""
+        return (self.places.inner / "online" / f"{name}.db").exists()
 
     @cached_property
     def metrics(self) -> "Metrics":

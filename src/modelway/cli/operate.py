@@ -1,4 +1,4 @@
-"""up, predict, labels, status, doctor, maintain, mlflow: what runs."""
+"""up, renew, predict, labels, status, doctor, maintain, mlflow: what runs."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer) -> None:
     app.command(epilog="Example: modelway up")(up)
+    app.command(epilog="Example: modelway renew")(renew)
     app.command(epilog="Example: modelway predict loans --data ../score.csv --out ../pred.csv")(predict)
     app.command(epilog="Example: modelway labels loans --data ../outcomes.csv")(labels)
     app.command(epilog="Example: modelway status --json")(status)
@@ -32,6 +33,16 @@ def up(where: Where = HERE) -> None:
 
     supervise(find_workspace(where.resolve()), announce)
     say("stopped")
+
+
+def renew(where: Where = HERE) -> None:
+    """Put new serving processes in the place of the running ones, one by one; no request is refused."""
+    from modelway.cli.output import say
+    from modelway.control.supervisor import renew as ask
+    from modelway.workspace import find_workspace
+
+    count = ask(find_workspace(where.resolve()))
+    say(f"{count} serving process{'es were' if count > 1 else ' was'} renewed")
 
 
 def predict(

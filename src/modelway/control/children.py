@@ -7,11 +7,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
 WATCH = "MODELWAY_WATCH_STDIN"
+_SOUND_SECONDS = 60.0
+"""Who lived so long and dies is started at once, as the first time."""
 
 
 @dataclass
@@ -22,23 +24,31 @@ class Child:
     module: str
     root: Path
     log: Path
+    words: tuple[str, ...] = ()
+    """Further arguments."""
+    passes: tuple[int, ...] = ()
+    """Open files that it inherits."""
     process: subprocess.Popen[bytes] | None = None
     starts: int = 0
+    """In a row, each soon after the one before."""
+    started: float = -1e9
     next_start: float = 0.0
     _out: IO[bytes] | None = field(default=None, repr=False)
 
     def start(self) -> None:
         self._out = self._out or self.log.open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", self.module, str(self.root)],
+            [sys.executable, "-m", self.module, str(self.root), *self.words],
+            pass_fds=self.passes,
             stdin=subprocess.PIPE,
             stdout=self._out,
             stderr=self._out,
             env={**os.environ, WATCH: "1"},
             start_new_session=True,  # Ctrl-C reaches the supervisor alone, which then stops its children in order
         )
-        self.starts += 1
-        self.next_start = time.monotonic() + min(0.2 * 2**self.starts, 10.0)
+        now = time.monotonic()
+        self.starts = self.starts + 1 if now - self.started < _SOUND_SECONDS else 1
+        self.started, self.next_start = now, now + min(0.2 * 2**self.starts, 10.0)
 
     def revive(self) -> bool:
         """Start it again when it is dead and its pause is over; True when it was started."""
@@ -46,6 +56,10 @@ class Child:
             return False
         self.start()
         return True
+
+    def successor(self) -> "Child":
+        """Another process in its place, which is not started yet."""
+        return replace(self, process=None, starts=0, started=-1e9, next_start=0.0, _out=None)
 
     def ask_to_stop(self) -> None:
         if self.process is not None and self.process.poll() is None:

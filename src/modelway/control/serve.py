@@ -1,6 +1,7 @@
-"""The server process: `python -m modelway.control.serve ROOT`. Imports no training library."""
+"""A serving process: `python -m modelway.control.serve ROOT [NUMBER SOCKET]`. Imports no training library."""
 
 import logging
+import socket
 import sys
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from modelway.flow.serving import run_server
 from modelway.workspace import open_workspace
 
 
-def main(root: str) -> int:
+def main(root: str, number: str = "0", listening: str = "") -> int:
+    """`number` is that of this process among several; `listening` an open socket that they share, by its descriptor."""
     logging.basicConfig(
         level=logging.INFO, format='{"at": "%(asctime)s", "level": "%(levelname)s", "text": "%(message)s"}'
     )
@@ -18,7 +20,7 @@ def main(root: str) -> int:
     try:
         workspace = open_workspace(Path(root))
         try:
-            run_server(workspace)
+            run_server(workspace, int(number), socket.socket(fileno=int(listening)) if listening else None)
         finally:
             workspace.close()
     except ModelwayError as error:
@@ -28,4 +30,4 @@ def main(root: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(*sys.argv[1:]))

@@ -5,17 +5,20 @@ import json
 import os
 import shutil
 import signal
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from modelway.control.children import Child
-from modelway.errors import DiskFullError, EngineError, InUseError, ServerError, of_system
+from modelway.errors import DiskFullError, EngineError, InUseError, ServerError, StateError, of_system
 from modelway.monitoring.sinks import ALERT
 from modelway.serving.run import bind
 from modelway.spec.load import load_stack
+from modelway.spec.stack import MOST_WORKERS
 from modelway.workspace import Places
 
 PATIENCE = 15.0
@@ -28,10 +31,9 @@ _ROOM = 256 * 1024
 def up(places: Places, announce: Callable[[str], None], *, ready_within: float = 30.0) -> None:
     """Run until SIGINT or SIGTERM; returns with no process left. Raises InUseError when the workspace is up already."""
     stopping = threading.Event()
-    with _mapped(places), _locked(places.up_lock), _signals(stopping):
-        demand_port(places)
-        server = Child("server", "modelway.control.serve", places.root, places.logs / "server.log")
+    with _mapped(places), _locked(places.up_lock), _signals(stopping) as renewing, _bound(places) as listening:
         stack = load_stack(places.stack)
+        servers = [_server(places, number, listening) for number in range(stack.serving.workers)]
         loops = [
             Child("control loop", "modelway.control.loop", places.root, places.logs / "control.log")
             for _ in range(stack.control_loops)
@@ -44,8 +46,10 @@ def up(places: Places, announce: Callable[[str], None], *, ready_within: float =
             Child("forwarder", "modelway.control.forwarder", places.root, places.logs / "forwarding.log")
             for _ in ([stack.events.kafka] if stack.events.kafka else [])
         ]
-        first, children = [server, loops[0]], [server, *loops, *ingesters, *forwarders]
-        places.server.unlink(missing_ok=True)
+        first, others = [*servers, loops[0]], [*loops, *ingesters, *forwarders]
+        shutil.rmtree(places.figures, ignore_errors=True)
+        for number in range(MOST_WORKERS):
+            places.worker(number).unlink(missing_ok=True)
         places.heartbeat.unlink(missing_ok=True)
         try:
             for child in first:
@@ -62,28 +66,92 @@ def up(places: Places, announce: Callable[[str], None], *, ready_within: float =
                     announce(f"{places.inner}: the disk is full: free space; what failed for want of it is tried again")
                 for alert in heard.alerts():
                     announce(alert)
-                for child in children:
+                if renewing.is_set():
+                    renewing.clear()
+                    announce(renewed(places, servers, stopping))
+                for child in (*servers, *others):
                     if child.revive():
                         announce(f"{child.name} had ended and was started again (see {child.log})")
             announce("stopping …")
         finally:
             for child in (*loops, *ingesters):
                 child.ask_to_stop()
-            server.stop(PATIENCE)
+            for child in servers:
+                child.ask_to_stop()
+            for child in servers:
+                child.stop(PATIENCE)
             for child in forwarders:
                 child.ask_to_stop()  # after the server, so that what it answered last is handed on
             for child in (*ingesters, *forwarders):
                 child.stop(PATIENCE)
             for child in loops:
                 child.stop(_LOOP_PATIENCE)
-            places.server.unlink(missing_ok=True)
+            for number in range(MOST_WORKERS):
+                places.worker(number).unlink(missing_ok=True)
 
 
-def demand_port(places: Places) -> None:
-    """Raise ServerError when the port is taken: before anything is started, so that nothing has changed."""
+def renewed(places: Places, servers: list[Child], stopping: threading.Event, within: float = 30.0) -> str:
+    """Put a new process in the place of each serving one, one after the other; what came of it, in words.
+
+    The old one goes when the new one answers, and finishes what it was asked: nobody is refused. One that does not come up leaves
+    the old one where it is.
+    """
+    for number, old in enumerate(servers):
+        new = old.successor()
+        new.start()
+        until = time.monotonic() + within
+        while _pid_in(places.worker(number)) != (new.process.pid if new.process else 0):
+            if stopping.wait(0.02) or new.process is None or new.process.poll() is not None or time.monotonic() > until:
+                new.stop(PATIENCE)
+                return f"{new.name} could not be renewed: the old process goes on (see {new.log})"
+        servers[number] = new
+        old.stop(PATIENCE)
+    return "the serving processes were renewed"
+
+
+def renew(places: Places, within: float = 60.0) -> int:
+    """Ask the supervisor of a workspace for new serving processes, and wait for them; how many. Raises StateError, ServerError."""
+    standing = {number: pid for number in range(MOST_WORKERS) if (pid := _pid_in(places.worker(number))) > 0}
+    try:
+        with places.up_lock.open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        held = False
+    except (BlockingIOError, FileNotFoundError) as error:
+        held = isinstance(error, BlockingIOError)
+    if not held or not standing:
+        raise StateError("nothing is up in this workspace", "modelway up")
+    os.kill(int(places.up_lock.read_text()), signal.SIGHUP)
+    until = time.monotonic() + within
+    while any(_pid_in(places.worker(number)) == pid for number, pid in standing.items()):
+        if time.monotonic() > until:
+            raise ServerError(f"not renewed within {within:g} s", f"see {places.logs}")
+        time.sleep(0.05)
+    return len(standing)
+
+
+def _server(places: Places, number: int, listening: socket.socket) -> Child:
+    name = "server" if number == 0 else f"server {number}"
+    log = places.logs / ("server.log" if number == 0 else f"server-{number}.log")
+    descriptor = listening.fileno()
+    return Child(name, "modelway.control.serve", places.root, log, (str(number), str(descriptor)), (descriptor,))
+
+
+@contextmanager
+def _bound(places: Places) -> Iterator[socket.socket]:
+    """The socket of all serving processes, open as long as this one: whoever connects while they are renewed waits in its queue.
+
+    Raises ServerError when the port is taken, before anything is started.
+    """
     serving = load_stack(places.stack).serving
-    if serving.port:
-        bind(serving.host, serving.port).close()
+    with bind(serving.host, serving.port) as listening:
+        yield listening
+
+
+def _pid_in(said: Path) -> int:
+    try:
+        return int(json.loads(said.read_text())["pid"])
+    except (FileNotFoundError, json.JSONDecodeError):
+        return -1
 
 
 class Heard:
@@ -110,7 +178,8 @@ def _address(places: Places) -> str:
 
 def _wait_ready(places: Places, children: list[Child], stopping: threading.Event, within: float) -> None:
     waited = 0.0
-    while not (places.server.exists() and places.heartbeat.exists()) and not stopping.wait(0.05):
+    said = [places.heartbeat, *(places.worker(number) for number in range(len(children) - 1))]
+    while not all(place.exists() for place in said) and not stopping.wait(0.05):
         waited += 0.05
         for child in children:
             if child.process and child.process.poll() is not None:
@@ -149,10 +218,13 @@ def _mapped(places: Places) -> Iterator[None]:
 
 
 @contextmanager
-def _signals(stopping: threading.Event) -> Iterator[None]:
+def _signals(stopping: threading.Event) -> Iterator[threading.Event]:
+    """SIGINT and SIGTERM end it; the event is set by SIGHUP, which asks for new serving processes."""
+    renewing = threading.Event()
     before = {s: signal.signal(s, lambda *_: stopping.set()) for s in (signal.SIGINT, signal.SIGTERM)}
+    before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: renewing.set())
     try:
-        yield
+        yield renewing
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -6,7 +6,7 @@ from modelway.features.online import OnlineValues, statements
 from modelway.features.plan import Plan
 from modelway.features.rows import groups_of
 from modelway.flow.persons import Person
-from modelway.flow.serving import values_name
+from modelway.flow.serving import copies, values_name
 from modelway.records import Manifest, loads
 from modelway.registry import versions
 from modelway.workspace import Workspace
@@ -33,6 +33,9 @@ def _stores(workspace: Workspace, models: list[str]) -> Iterator[tuple[OnlineVal
         for version in versions.all_versions(workspace.database, model):
             manifest = loads(Manifest, workspace.artifacts.get(version.digest))
             plan, name = Plan.from_plain(manifest.features), values_name(manifest)
-            if plan.looks_back and name not in seen and workspace.has_online(name):
-                seen.add(name)
-                yield workspace.online(name, groups_of(plan)), plan
+            if not plan.looks_back or name in seen:
+                continue
+            seen.add(name)
+            for one in copies(workspace, name):
+                if workspace.has_online(one):
+                    yield workspace.online(one, groups_of(plan)), plan

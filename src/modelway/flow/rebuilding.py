@@ -17,7 +17,7 @@ from modelway.flow.feeding import ingest
 from modelway.flow.online import wants_labels
 from modelway.flow.reporting import server_address
 from modelway.flow.runs import spec_of
-from modelway.flow.serving import values_name
+from modelway.flow.serving import copies, values_name
 from modelway.flow.sources import labels_topic
 from modelway.ingest.source import APP
 from modelway.records import Manifest, loads
@@ -55,13 +55,20 @@ def rebuild(workspace: Workspace, model: str) -> Rebuilt:
     manifest = loads(Manifest, workspace.artifacts.get(version.digest))
     plan, spec = Plan.from_plain(manifest.features), spec_of(workspace, manifest.spec)
     ingest(workspace, spec)
-    values = workspace.online(values_name(manifest), groups_of(plan))
+    built = [
+        _built(workspace, name, spec, plan, f"{model}@{number}") for name in copies(workspace, values_name(manifest))
+    ]
+    return built[0]
+
+
+def _built(workspace: Workspace, name: str, spec: Spec, plan: Plan, version: str) -> Rebuilt:
+    values = workspace.online(name, groups_of(plan))
     try:
         values.clear()
         told = _labels(workspace, spec, plan, values) if wants_labels(plan) else 0
         said = sum(_statements(workspace, plan, values, table) for table in plan.tables)
         events = _events(workspace, spec, plan, values)
-        return Rebuilt(f"{model}@{number}", events, told, said, values.upto())
+        return Rebuilt(version, events, told, said, values.upto())
     finally:
         values.close()
 

@@ -142,12 +142,15 @@ def open_alerts(workspace: Workspace, model: str) -> list[Alert]:
 
 
 def server_address(workspace: Workspace) -> str | None:
-    """Where the running server answers; None when none runs."""
-    try:
-        found = json.loads(workspace.places.server.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
-    return str(found["url"]) if alive(found) else None
+    """Where the running server answers; None when none runs. Any of several processes that lives says where."""
+    for number in range(workspace.stack.serving.workers):
+        try:
+            found = json.loads(workspace.places.worker(number).read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            continue
+        if alive(found):
+            return str(found["url"])
+    return None
 
 
 def alive(server: Mapping[str, Any]) -> bool:

@@ -4,6 +4,8 @@ Imports no library for tables or training, and nothing that does: the server's p
 """
 
 import hashlib
+import socket
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -15,15 +17,18 @@ from modelway.features.rows import compile_row, groups_of
 from modelway.flow.figures import figures_kept
 from modelway.flow.online import FRESHNESS, Follower, follower_of
 from modelway.flow.plain import plain_of
+from modelway.metrics.port import Metrics
+from modelway.metrics.shared import shared
 from modelway.records import Manifest, dumps, loads
 from modelway.serving.asking import Server
 from modelway.serving.log import PredictionLog
 from modelway.serving.measured import SWAPS
 from modelway.serving.models import Load, Models
-from modelway.serving.run import serve
+from modelway.serving.run import bind, serve
 from modelway.serving.servable import Servable, checked_columns, nowhere, open_servable
 from modelway.serving.shadow import Shadow, score_in_shadow
 from modelway.spec.model import Spec
+from modelway.spec.stack import MOST_WORKERS
 from modelway.state.withheld import Spot, withheld
 from modelway.workspace import Workspace
 
@@ -37,36 +42,47 @@ SHADOW_ROOM = 1_000
 """Requests that may wait to be scored in shadow; more are dropped, never delayed."""
 
 
-def run_server(workspace: Workspace) -> None:
-    """Serve until SIGTERM or SIGINT. Raises ServerError when the address cannot be bound."""
-    serving = workspace.stack.serving
-    with figures_kept(workspace):
+def run_server(workspace: Workspace, number: int = 0, listening: socket.socket | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, as one of `serving.workers` processes that share a socket.
+
+    Without one the address is bound here; raises ServerError when it cannot be.
+    """
+    serving, places = workspace.stack.serving, workspace.places
+    shown: Metrics = workspace.metrics
+    with ExitStack() as beside:
+        if number == 0:
+            beside.enter_context(figures_kept(workspace))
+        if serving.workers > 1:
+            shown = beside.enter_context(shared(workspace.metrics, places.figures, number))
         serve(
-            server_of(workspace),
+            server_of(workspace, number, shown),
+            listening or bind(serving.host, serving.port),
             serving.host,
-            serving.port,
-            says=workspace.places.server,
+            says=places.worker(number),
             fsync_ms=workspace.stack.events.folder.fsync_ms,
         )
 
 
-def server_of(workspace: Workspace) -> Server:
-    """The parts of the server, over the workspace's ports."""
+def server_of(workspace: Workspace, number: int = 0, shown: Metrics | None = None) -> Server:
+    """The parts of the server, over the workspace's ports; `shown` is told instead of the workspace's metrics."""
 
     def publish(topic: str, events: "Sequence[NewEvent]") -> None:
         workspace.request_log.append(topic, events, durable=False)
 
     log = PredictionLog(publish, workspace.request_log.flush)
     shadow = Shadow(lambda echo: score_in_shadow(log, echo), SHADOW_ROOM)
-    metrics = workspace.metrics
+    metrics = shown or workspace.metrics
     models = Models(
-        loader(workspace), workspace.traffic.routes, swapped=lambda model: metrics.count(SWAPS, model=model)
+        loader(workspace, number), workspace.traffic.routes, swapped=lambda model: metrics.count(SWAPS, model=model)
     )
     return Server(models, log, shadow, workspace.clock, metrics)
 
 
-def loader(workspace: Workspace) -> Load:
-    """Digest, model, number → the version in memory. Versions with equal features and contract share their online values."""
+def loader(workspace: Workspace, worker: int = 0) -> Load:
+    """Digest, model, number → the version in memory. Versions with equal features and contract share their online values.
+
+    Each of several serving processes has values of its own: a vector must not hold more than the position that it names.
+    """
     followers: dict[str, Follower] = {}
 
     def erased(topic: str) -> frozenset[Spot]:
@@ -80,7 +96,7 @@ def loader(workspace: Workspace) -> Load:
         row = compile_row(plan)
         follower = None
         if plan.looks_back:
-            name = values_name(manifest)
+            name = copy_of(values_name(manifest), worker)
             if name not in followers:
                 spec = Spec.model_validate_json(workspace.artifacts.get(manifest.spec))
                 values = workspace.online(name, groups_of(plan))
@@ -131,6 +147,17 @@ def demand_time_to_live(online: "Online", plan: Plan) -> None:
             f"stack.yaml: online.valkey.ttl of {online.valkey.ttl} is shorter than a window of {widest} and online.late together",
             "lengthen ttl: windows would be too small without a word",
         )
+
+
+def copy_of(name: str, worker: int) -> str:
+    """The name of one serving process's own online values."""
+    return f"{name}.{worker}" if worker else name
+
+
+def copies(workspace: Workspace, name: str) -> list[str]:
+    """The names under which serving processes keep, or may have kept, these values."""
+    named = [copy_of(name, worker) for worker in range(MOST_WORKERS)]
+    return [one for worker, one in enumerate(named) if worker < workspace.stack.serving.workers or workspace.kept(one)]
 
 
 def values_name(manifest: Manifest) -> str:

@@ -32,12 +32,10 @@ _APART = 8
 """Threads for what takes long, or asks the log."""
 
 
-def serve(server: Server, host: str, port: int, *, says: Path, fsync_ms: float, limits: Limits = DEFAULT) -> None:
-    """Answer until SIGTERM or SIGINT; `says` holds {"url", "pid"} while this server is ready.
-
-    A `port` of 0 takes a free one. Raises ServerError when the address cannot be bound.
-    """
-    listening = bind(host, port)
+def serve(
+    server: Server, listening: socket.socket, host: str, *, says: Path, fsync_ms: float, limits: Limits = DEFAULT
+) -> None:
+    """Answer on a socket that was bound to `host`, until SIGTERM or SIGINT; `says` holds {"url", "pid"} while it is ready."""
     stop = threading.Event()
     try:
         with _runner() as runner:

@@ -13,6 +13,10 @@ _SECRET = re.compile(
 )
 
 
+MOST_WORKERS = 64
+"""Serving processes of one installation."""
+
+
 class FolderEvents(Part):
     segment_bytes: int = 64 * 1024 * 1024
     """A segment file is closed at this size."""
@@ -97,6 +101,8 @@ class Serving(Part):
     """The address that the server listens on; 0.0.0.0 for all."""
     port: int = 8080
     """0 takes a free port."""
+    workers: int = Field(default=1, ge=1, le=MOST_WORKERS)
+    """Processes that answer behind one address: as many as there are cores to spare."""
 
 
 class DeltaTables(Part):

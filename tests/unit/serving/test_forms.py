@@ -208,6 +208,7 @@ def test_a_compressed_request_is_unpacked(client, encoding, pack):
         ("gzip", gzip.compress(b"{}") + b"more", 400),
         ("gzip", gzip.compress(b" " * 1_000_000), 413),
     ],
+    ids=["unknown", "no gzip", "cut", "more behind", "a bomb"],
 )
 def test_what_cannot_be_unpacked_is_refused(client, encoding, body, status):
     assert client.post("/predict/loans", content=body, headers={"content-encoding": encoding}).status_code == status
