@@ -94,11 +94,11 @@ def loader(workspace: Workspace, worker: int = 0) -> Load:
         manifest = loads(Manifest, workspace.artifacts.get(digest))
         contract, plan = from_plain(manifest.contract), Plan.from_plain(manifest.features)
         row = compile_row(plan)
+        spec = Spec.model_validate_json(workspace.artifacts.get(manifest.spec))
         follower = None
         if plan.looks_back:
             name = copy_of(values_name(manifest), worker)
             if name not in followers:
-                spec = Spec.model_validate_json(workspace.artifacts.get(manifest.spec))
                 values = workspace.online(name, groups_of(plan))
                 late = workspace.stack.online.late
                 demand_time_to_live(workspace.stack.online, plan)
@@ -132,6 +132,7 @@ def loader(workspace: Workspace, worker: int = 0) -> Load:
             features=lambda typed, key, at, served: row(typed, key, at, past, served),
             upto=follower.catch_up if follower else nowhere,
             plain=plain_of(asked, plan, names),
+            longest_wait=spec.monitoring.slo.latency_p99_ms / 1000,
         )
 
     return load

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime
@@ -57,14 +57,20 @@ class Answering:
         for servable, asked in together.items():
             self._tell(*self._answered(servable, asked, served))
 
-    def answer_apart(self, question: Question) -> None:
-        """In another thread, since it takes long or asks the log; the loop goes on meanwhile."""
-        future = self._loop.run_in_executor(
-            self._pool, self._answered, question.servable, [question], self._clock.now()
-        )
+    def answer_apart(self, questions: Sequence[Question], then: Callable[[], None]) -> None:
+        """Those of one version, in another thread, since they take long or ask the log; `then` is called when they were told."""
+        servable = questions[0].servable
+        future = self._loop.run_in_executor(self._pool, self._answered, servable, questions, self._clock.now())
         self._apart.add(future)
-        future.add_done_callback(self._apart.discard)
-        future.add_done_callback(lambda done: self._tell(*done.result()))
+
+        def tell(done: asyncio.Future[Any]) -> None:
+            self._apart.discard(done)
+            try:
+                self._tell(*done.result())
+            finally:
+                then()
+
+        future.add_done_callback(tell)
 
     def _answered(
         self, servable: Servable, questions: Sequence[Question], served: datetime

@@ -11,17 +11,14 @@ from modelway.clock import Clock
 from modelway.metrics.memory import MemoryMetrics
 from modelway.metrics.port import Metrics
 from modelway.serving.answering import Answering
-from modelway.serving.batching import Batcher
+from modelway.serving.lanes import Lanes
 from modelway.serving.log import PredictionLog
 from modelway.serving.measured import Tally
 from modelway.serving.models import Models, Served
 from modelway.serving.protocol import as_text
 from modelway.serving.question import Question
-from modelway.serving.servable import Servable, nowhere
+from modelway.serving.servable import Servable
 from modelway.serving.shadow import Shadow
-
-SHORT = 16 * 1024
-"""Bytes up to which a request is answered on the event loop: a thread would cost more than it gives."""
 
 
 def unique_ids() -> Callable[[], str]:
@@ -47,7 +44,7 @@ class Asking:
 
     def __init__(self, server: Server, answering: Answering) -> None:
         self.server, self.new_id = server, server.new_id
-        self._answering, self._batcher = answering, Batcher(answering.answer)
+        self.lanes = Lanes(answering)
         self._tally = Tally(server.metrics)
 
     def served(self, model: str) -> Served:
@@ -74,11 +71,8 @@ class Asking:
         )
 
     def ask(self, question: Question, size: int) -> None:
-        """`size`: the request's bytes. What is short and needs no look at the log is answered on this thread."""
-        if size <= SHORT and question.servable.upto is nowhere:
-            self._batcher.ask(question)
-        else:
-            self._answering.answer_apart(question)
+        """Answered in its turn, or refused at once; `size`: the request's bytes."""
+        self.lanes.ask(question, size)
 
     def measure(self, model: str, version: str, status: int, began: float) -> None:
         self._tally.add(model, version, status, time.perf_counter() - began)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 CHUNK = 1_000
 """Rows in one request."""
 TRIES = 6
+_BUSY = 429
 _FIRST_PAUSE_SECONDS = 0.1
 
 
@@ -70,7 +71,7 @@ def _post(client: "httpx.Client", place: str, body: bytes, tries: int, pause: Ca
         said, fix = parse_error(reply.content)
         if reply.status_code == 404:
             raise NotFoundError(said, fix)
-        if reply.status_code < 500:
+        if reply.status_code < 500 and reply.status_code != _BUSY:
             raise DataError(said, fix)
         problem = said
     raise ServerError(

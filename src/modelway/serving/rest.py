@@ -13,6 +13,7 @@ from modelway.serving.question import Question, Upto
 from modelway.serving.status import status_of
 from modelway.serving.wire.exchange import Exchange
 
+_RETRY = (b"retry-after", b"1")
 Context = tuple[Exchange, Form, Asked]
 
 
@@ -59,5 +60,6 @@ class Rest:
 
     def _refuse(self, exchange: Exchange, model: str, label: str, error: ModelwayError, began: float) -> None:
         status = status_of(error)
-        exchange.respond(status, replies.format_error(error))
+        headers = [_RETRY] if status in (429, 503) else ()
+        exchange.respond(status, replies.format_error(error), headers=headers)
         self._asking.measure(model, label, status, began)

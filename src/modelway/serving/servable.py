@@ -39,6 +39,8 @@ class Servable:
     """Where the columns that are no raw ones lie: (among the words?, place), in the order of the manifest's columns."""
     plain: Plain | None = None
     """Where a row needs no more than a look."""
+    longest_wait: float = 0.05
+    """Seconds that a request may wait for its turn; who would wait longer is refused."""
     required: tuple[str, ...] = field(init=False)
     optional: tuple[str, ...] = field(init=False)
     decide: Decide = field(init=False)
@@ -77,6 +79,7 @@ def open_servable(
     features: Features,
     upto: Upto = nowhere,
     plain: Plain | None = None,
+    longest_wait: float = 0.05,
 ) -> Servable:
     """Load a version's graph. `check` is compiled from the contract of `checked_columns` alone: no client sends the target.
 
@@ -94,6 +97,7 @@ def open_servable(
         upto=upto,
         derived=tuple(_derived(manifest)),
         plain=plain,
+        longest_wait=longest_wait,
     )
 
 

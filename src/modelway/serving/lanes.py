@@ -1,0 +1,150 @@
+"""Admission: each version has a lane, whose queue is bounded by time; what cannot be answered in time is refused at once.
+
+A lane knows how long a row takes. Rows that are quick are answered on the event loop, together with those of other lanes; slow
+ones, one batch of a lane at a time, in a thread, so that no version keeps the others waiting. Refusing costs microseconds: latency
+does not collapse when more is asked than can be answered.
+"""
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from modelway.errors import ModelwayError
+from modelway.serving.answering import Answering
+from modelway.serving.batching import MOST_ROWS, Batcher
+from modelway.serving.question import Question
+from modelway.serving.servable import Servable, nowhere
+from modelway.serving.status import BusyError, LateError
+
+SHORT = 16 * 1024
+"""Bytes up to which a request may be answered on the event loop."""
+_QUICK_SECONDS = 150e-6
+"""What a row may take there."""
+_LEAST_SECONDS = 20e-6
+"""What a row takes at the least, reading and writing included."""
+_BATCH_SECONDS = 2e-3
+"""What a batch in a thread may take, when it has more than one request: those behind it wait."""
+_NEW_WEIGHT = 0.2
+"""Of the newest batch in the mean."""
+
+
+@dataclass(slots=True, eq=False)
+class Lane:
+    """The way to one version."""
+
+    servable: Servable
+    rows: int = 0
+    """Asked for and not answered yet."""
+    row_seconds: float | None = None
+    """Mean of late; None before the first answer."""
+    waiting: deque[Question] = field(default_factory=deque)
+    """For a thread."""
+    running: bool = False
+
+    @property
+    def quick(self) -> bool:
+        return self.row_seconds is not None and self.row_seconds <= _QUICK_SECONDS and self.servable.upto is nowhere
+
+    @property
+    def wait(self) -> float:
+        """Seconds until a row that is asked for now can be begun."""
+        return self.rows * max(self.row_seconds or 0.0, _LEAST_SECONDS)
+
+    def note(self, rows: int, seconds: float) -> None:
+        """A batch of so many rows took so long."""
+        took = seconds / max(rows, 1)
+        old = self.row_seconds
+        self.row_seconds = took if old is None else old + _NEW_WEIGHT * (took - old)
+
+    def batch(self) -> list[Question]:
+        """Who is answered next in a thread; at least one."""
+        most = min(MOST_ROWS, max(1, int(_BATCH_SECONDS / max(self.row_seconds or _BATCH_SECONDS, 1e-9))))
+        taken = [self.waiting.popleft()]
+        rows = len(taken[0].rows)
+        while self.waiting and rows + len(self.waiting[0].rows) <= most:
+            taken.append(self.waiting.popleft())
+            rows += len(taken[-1].rows)
+        return taken
+
+
+class Lanes:
+    """Used on the event loop's thread."""
+
+    def __init__(self, answering: Answering) -> None:
+        self._answering = answering
+        self._batcher = Batcher(self._quickly)
+        self._lanes: dict[Servable, Lane] = {}
+
+    def ask(self, question: Question, size: int) -> None:
+        """Answered in its turn, or refused now; `size`: the request's bytes."""
+        lane = self._lanes.get(question.servable)
+        if lane is None:
+            lane = self._lanes[question.servable] = Lane(question.servable)
+        if (refusal := self._refusal(lane, question)) is not None:
+            question.refuse(question, refusal)
+            return
+        lane.rows += len(question.rows)
+        if size <= SHORT and lane.quick:
+            self._batcher.ask(question)
+            return
+        lane.waiting.append(question)
+        self._run(lane)
+
+    def keep(self, served: set[Servable]) -> None:
+        """Forget the lanes of versions that are gone."""
+        for servable in [one for one, lane in self._lanes.items() if one not in served and not lane.rows]:
+            del self._lanes[servable]
+
+    def queued(self) -> dict[tuple[str, int], int]:
+        """Rows that wait or are being answered, by model and version."""
+        return {(one.manifest.model, one.number): lane.rows for one, lane in self._lanes.items() if lane.rows}
+
+    def _refusal(self, lane: Lane, question: Question) -> ModelwayError | None:
+        wait = lane.wait
+        if wait > lane.servable.longest_wait:
+            return BusyError(
+                f"{question.model}: more is asked than can be answered: {lane.rows} rows wait, {wait * 1000:,.0f} ms",
+                "ask again after a second; if it lasts, add serving.workers in stack.yaml",
+            )
+        if question.until is not None and time.perf_counter() + wait > question.until:
+            return LateError(
+                f"{question.model}: no answer is possible within the time-out", "allow more time, or ask less"
+            )
+        return None
+
+    def _quickly(self, questions: Sequence[Question]) -> None:
+        began = time.perf_counter()
+        due = [question for question in questions if not self._late(question, began)]
+        self._answering.answer(due)
+        seconds, rows = time.perf_counter() - began, sum(len(question.rows) for question in due)
+        for servable in {question.servable for question in due}:
+            self._lanes[servable].note(rows, seconds)
+        for question in due:
+            self._lanes[question.servable].rows -= len(question.rows)
+
+    def _run(self, lane: Lane) -> None:
+        while lane.waiting and not lane.running:
+            began = time.perf_counter()
+            questions = [question for question in lane.batch() if not self._late(question, began)]
+            if questions:
+                lane.running = True
+                self._answering.answer_apart(questions, partial(self._ran, lane, questions, began))
+
+    def _ran(self, lane: Lane, questions: Sequence[Question], began: float) -> None:
+        rows = sum(len(question.rows) for question in questions)
+        lane.note(rows, time.perf_counter() - began)
+        lane.rows -= rows
+        lane.running = False
+        self._run(lane)
+
+    def _late(self, question: Question, now: float) -> bool:
+        if question.until is None or now <= question.until:
+            return False
+        self._lanes[question.servable].rows -= len(question.rows)
+        told = LateError(
+            f"{question.model}: the time-out was over before its turn came", "allow more time, or ask less"
+        )
+        question.refuse(question, told)
+        return True
