@@ -132,7 +132,7 @@ def loader(workspace: Workspace, worker: int = 0) -> Load:
             features=lambda typed, key, at, served: row(typed, key, at, past, served),
             upto=follower.catch_up if follower else nowhere,
             plain=plain_of(asked, plan, names),
-            longest_wait=spec.monitoring.slo.latency_p99_ms / 1000,
+            longest_wait=spec.monitoring.slo.longest_wait_ms / 1000,
         )
 
     return load

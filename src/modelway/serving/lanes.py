@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from statistics import median
 
 from modelway.errors import ModelwayError
 from modelway.serving.answering import Answering
@@ -26,8 +27,8 @@ _LEAST_SECONDS = 20e-6
 """What a row takes at the least, reading and writing included."""
 _BATCH_SECONDS = 2e-3
 """What a batch in a thread may take, when it has more than one request: those behind it wait."""
-_NEW_WEIGHT = 0.2
-"""Of the newest batch in the mean."""
+_LATE, _ENOUGH = 15, 5
+"""Batches by which a lane knows its pace, and how many must be: a pause of the machine is no pace."""
 
 
 @dataclass(slots=True, eq=False)
@@ -38,7 +39,9 @@ class Lane:
     rows: int = 0
     """Asked for and not answered yet."""
     row_seconds: float | None = None
-    """Mean of late; None before the first answer."""
+    """The median of late; None before the first answer."""
+    took: deque[float] = field(default_factory=partial(deque, maxlen=_LATE))
+    """Seconds a row, of the last batches."""
     waiting: deque[Question] = field(default_factory=deque)
     """For a thread."""
     running: bool = False
@@ -50,13 +53,13 @@ class Lane:
     @property
     def wait(self) -> float:
         """Seconds until a row that is asked for now can be begun."""
-        return self.rows * max(self.row_seconds or 0.0, _LEAST_SECONDS)
+        return self.rows * max(self.row_seconds or 0.0, _LEAST_SECONDS) if len(self.took) >= _ENOUGH else 0.0
 
     def note(self, rows: int, seconds: float) -> None:
         """A batch of so many rows took so long."""
-        took = seconds / max(rows, 1)
-        old = self.row_seconds
-        self.row_seconds = took if old is None else old + _NEW_WEIGHT * (took - old)
+        if rows:
+            self.took.append(seconds / rows)
+            self.row_seconds = median(self.took)
 
     def batch(self) -> list[Question]:
         """Who is answered next in a thread; at least one."""
@@ -117,12 +120,14 @@ class Lanes:
     def _quickly(self, questions: Sequence[Question]) -> None:
         began = time.perf_counter()
         due = [question for question in questions if not self._late(question, began)]
-        self._answering.answer(due)
-        seconds, rows = time.perf_counter() - began, sum(len(question.rows) for question in due)
-        for servable in {question.servable for question in due}:
-            self._lanes[servable].note(rows, seconds)
-        for question in due:
-            self._lanes[question.servable].rows -= len(question.rows)
+        try:
+            self._answering.answer(due)
+        finally:
+            seconds, rows = time.perf_counter() - began, sum(len(question.rows) for question in due)
+            for lane in {self._lanes[question.servable] for question in due}:
+                lane.note(rows, seconds)
+            for question in due:
+                self._lanes[question.servable].rows -= len(question.rows)
 
     def _run(self, lane: Lane) -> None:
         while lane.waiting and not lane.running:

@@ -39,7 +39,7 @@ class Servable:
     """Where the columns that are no raw ones lie: (among the words?, place), in the order of the manifest's columns."""
     plain: Plain | None = None
     """Where a row needs no more than a look."""
-    longest_wait: float = 0.05
+    longest_wait: float = 0.25
     """Seconds that a request may wait for its turn; who would wait longer is refused."""
     required: tuple[str, ...] = field(init=False)
     optional: tuple[str, ...] = field(init=False)
@@ -79,7 +79,7 @@ def open_servable(
     features: Features,
     upto: Upto = nowhere,
     plain: Plain | None = None,
-    longest_wait: float = 0.05,
+    longest_wait: float = 0.25,
 ) -> Servable:
     """Load a version's graph. `check` is compiled from the contract of `checked_columns` alone: no client sends the target.
 

@@ -232,8 +232,9 @@ class Slo(Part):
     availability: Share = 0.999
     """Share of the requests that must be answered."""
     latency_p99_ms: float = 50.0
-    """The 99th percentile of latency that is promised, in milliseconds. A request that would wait longer for its turn is refused
-    at once, with 429 and Retry-After."""
+    """The 99th percentile of latency that is promised, in milliseconds."""
+    longest_wait_ms: float = Field(default=250.0, gt=0)
+    """A request that would wait longer for its turn is refused at once, with 429 and Retry-After."""
 
 
 class Monitoring(Part):
