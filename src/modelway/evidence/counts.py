@@ -62,6 +62,16 @@ def log_e_uneven(requests: int, others: int, share: float, concentration: float 
     return max(_log_mixture(requests, others, share, concentration * share, concentration * (1 - share)), NEVER)
 
 
+def share_interval(requests: int, others: int, share: float, concentration: float, alpha: float) -> tuple[float, float]:
+    """The shares of all requests that B can have been getting, with probability ≥ 1 − alpha at all looks; (0, 1) for none.
+
+    `share` is what was asked for: near to it the interval is narrowest.
+    """
+    if not requests + others or not 0 < share < 1:
+        return 0.0, 1.0
+    return _sequence(requests, others, concentration * share, concentration * (1 - share), alpha)
+
+
 def worse(errors: int, others: int, *, share: float, alpha: float) -> Finding:
     """Whether B fails more than A: worse or undecided. The effect is B's share of the traffic minus its share of the errors.
 
@@ -163,7 +173,8 @@ def _sequence(k: int, s: int, a: float, b: float, alpha: float) -> tuple[float, 
     def beyond(share: float) -> float:
         return _log_mixture(k, s, share, a, b) - needed_log_e(alpha)
 
-    seen, edge = k / (k + s), 1e-15
+    edge = 1e-15
+    seen = min(max(k / (k + s), edge), 1 - edge)
     low = float(brentq(beyond, edge, seen)) if k and beyond(edge) > 0 else 0.0
     high = float(brentq(beyond, seen, 1 - edge)) if s and beyond(1 - edge) > 0 else 1.0
     return low, high

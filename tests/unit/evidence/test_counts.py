@@ -118,3 +118,7 @@ def test_huge_counts_stay_finite():
 def test_a_limit_that_is_no_rate_is_refused(limit):
     with pytest.raises(ValueError, match="between 0 and 1"):
         counts.log_e_acceptable(0, 10, limit)
+
+
+def test_where_every_request_fails_the_lower_bound_is_found_too():
+    assert 0.3 < counts.lower_rate(5, 5, 0.05) < 1
