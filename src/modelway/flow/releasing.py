@@ -13,7 +13,7 @@ from modelway.records import Release, Version
 from modelway.registry import versions
 from modelway.rollout import store
 from modelway.rollout.evidence import Evidence, Move
-from modelway.rollout.release import next_move, promising
+from modelway.rollout.release import next_move, promising, watched
 from modelway.rollout.routes import route_for
 from modelway.state import champions, freezes, runs
 from modelway.state.leases import Lease
@@ -88,9 +88,9 @@ def approve(workspace: Workspace, model: str, who: str) -> Release:
 
 
 def roll_out(workspace: Workspace, spec: "Spec", lease: Lease | None = None) -> None:
-    """One safe step of the open release, and the routes as they must be, whatever became of them."""
+    """One safe step of the open or watched release, and the routes as they must be, whatever became of them."""
     _ask_for_own(workspace, spec, lease)
-    standing = store.open_release(workspace.database, spec.model)
+    standing = store.judged_release(workspace.database, spec.model)
     if standing is not None:
         now = workspace.clock.now()
         move = next_move(standing, _evidence(workspace, spec, standing), spec.release, now)
@@ -107,7 +107,7 @@ def release_own(
     """An automatic run asks for the release of the version that it made; None when it may not.
 
     Of a run that is fitted again on all rows, the refitted version is the one.
-    A freeze or a promising open release only delay it: `roll_out` asks again.
+    A freeze, a promising open release or one that is watched only delay it: `roll_out` asks again.
     """
     if not _may_ask(workspace, spec, version):
         return None
@@ -160,8 +160,8 @@ def _may_ask(workspace: Workspace, spec: "Spec", version: Version) -> bool:
     champion = _champion(workspace, spec.model)
     if champion is not None and version.number <= champion:
         return False
-    standing = store.open_release(workspace.database, spec.model)
-    if standing is not None and standing.version != version.number and promising(standing):
+    standing = store.judged_release(workspace.database, spec.model)
+    if standing is not None and standing.version != version.number and (promising(standing) or watched(standing)):
         return False
     made, base = (runs.get(workspace.database, name) for name in (version.run, version.run.removesuffix(REFIT)))
     unfinished = made.state != "done" or (spec.training.refit and made.id == base.id)
@@ -186,6 +186,8 @@ def _apply_route(workspace: Workspace, model: str) -> None:
     if champion is None:
         return
     named = {champion} | ({latest.version} if latest else set())
+    if latest is not None and watched(latest) and latest.champion is not None:
+        named |= {latest.champion}
     digests = {number: versions.get(database, model, number).digest for number in named}
     route = route_for(model, latest, champion, digests)
     if route is not None:

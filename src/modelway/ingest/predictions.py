@@ -30,6 +30,7 @@ SCHEMA = {
     "upto": pl.String(),
     "ms": pl.Float64(),
     "features": pl.String(),
+    "pinned": pl.Boolean(),
 }
 
 
@@ -52,6 +53,8 @@ class Prediction(msgspec.Struct, frozen=True):
     upto: Mapping[str, int] = msgspec.field(default_factory=dict)
     ms: float | None = None
     features: msgspec.Raw = msgspec.Raw(b"")
+    pinned: bool = False
+    """The client named the version: no share was drawn for it, so it is no evidence of a release."""
 
 
 @dataclass(frozen=True)
@@ -87,4 +90,4 @@ def _row(p: Prediction) -> tuple[Any, ...]:
     row = bytes(p.row).decode()
     name = f"{p.request}/{p.index}/{p.version}"
     whole = (p.request, p.index, p.key, p.at, p.served, p.version, p.digest, p.shadow, p.status, p.reason, row)
-    return (*whole, p.scores, said, upto, p.ms, bytes(p.features).decode() or None, name)
+    return (*whole, p.scores, said, upto, p.ms, bytes(p.features).decode() or None, p.pinned, name)

@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 
 from modelway.records import Release, Route
+from modelway.rollout.release import watched
 
 
 def route_for(model: str, release: Release | None, champion: int | None, digests: Mapping[int, str]) -> Route | None:
     """The route that the latest release and the champion ask for; None where nothing can answer yet.
 
     `digests`: manifest by version number. While a challenger answers some requests, `shadow` still names it: whichever of
-    the two did not answer a request answers it in shadow, so that pairs go on at any weight.
+    the two did not answer a request answers it in shadow, so that pairs go on at any weight. While a release that is full is
+    watched, the former champion is the shadow.
     """
     if champion is None:
         return None
@@ -18,6 +20,8 @@ def route_for(model: str, release: Release | None, champion: int | None, digests
         shadow = release.version
         if release.state == "canary":
             shares = {champion: 1.0 - release.weight, shadow: release.weight}
+    elif release is not None and release.version == champion and watched(release):
+        shadow = release.champion
     named = {champion, *shares, *([] if shadow is None else [shadow])}
     return Route(
         model,

@@ -11,7 +11,7 @@ from modelway import faults
 from modelway.errors import RefusedError, StateError
 from modelway.records import Release
 from modelway.rollout.evidence import Move
-from modelway.rollout.release import OPEN, rolled_back
+from modelway.rollout.release import OPEN, rolled_back, watched
 from modelway.state import champions, leases, ledger
 from modelway.state.database import Database
 from modelway.state.leases import Lease
@@ -78,6 +78,15 @@ def open_release(database: Database, model: str) -> Release | None:
         return _open(connection, model)
 
 
+def judged_release(database: Database, model: str) -> Release | None:
+    """The one that is looked at: the open release, or else the one that is full and still watched."""
+    with database.read() as connection:
+        if (release := _open(connection, model)) is not None:
+            return release
+    last = latest(database, model)
+    return last if last is not None and watched(last) else None
+
+
 def latest(database: Database, model: str) -> Release | None:
     """The release that changed last: the open one, or else the one that made or unmade the champion, or was ended."""
     asked = sa.select(releases).where(releases.c.model == model)
@@ -96,7 +105,7 @@ def history_of(database: Database, model: str) -> tuple[Release, ...]:
 def move(
     database: Database, release: Release, step: Move, now: datetime, lease: Lease | None = None, *, who: str = OURSELVES
 ) -> Release:
-    """Carry a move out: the release, the champion when it comes to full, and the ledger, in one transaction.
+    """Carry a move out: the release, the champion when it comes to full or back from it, and the ledger, in one transaction.
 
     A release that was moved meanwhile by another hand stays as that left it, and is returned so.
     """
@@ -171,9 +180,7 @@ def _back_to_former(connection: Connection, model: str, who: str, reason: str, n
             f"modelway release {model} --version N, or stop the server",
         )
     release = _release(row)
-    done = _write(connection, release, rolled_back(release, reason), now, who)
-    champions.set_champion(connection, model, int(row.champion), now, who=who, reason=f"rollback: {reason}")
-    return done
+    return _write(connection, release, rolled_back(release, reason), now, who)
 
 
 def _write(connection: Connection, release: Release, step: Move, now: datetime, who: str) -> Release:
@@ -187,6 +194,10 @@ def _write(connection: Connection, release: Release, step: Move, now: datetime, 
     _tell(connection, moved, now, who, {"evidence": evidence, "verdict": step.verdict})
     if step.state == "full":
         champions.set_champion(connection, release.model, release.version, now, who=who, reason=step.reason)
+    undone = (release.state, step.state) == ("full", "rolled_back")
+    if undone and release.champion is not None and champions.champion(connection, release.model) == release.version:
+        why = f"rollback: {step.reason}"
+        champions.set_champion(connection, release.model, release.champion, now, who=who, reason=why)
     return moved
 
 
@@ -201,8 +212,8 @@ def _keep_reason(connection: Connection, release: Release, step: Move) -> Releas
 
 
 def _kept(release: Release) -> dict[str, Any]:
-    names = ("asked_by", "approved", "basis", "span", "margin", "slow_ms")
-    return {name: release.evidence[name] for name in names if name in release.evidence}
+    """Who stands behind it; what a release goes on from is in each move's own evidence (`release.KEPT`)."""
+    return {name: release.evidence[name] for name in ("asked_by", "approved") if name in release.evidence}
 
 
 def _place(release: Release) -> tuple[str, int, float]:

@@ -197,6 +197,21 @@ def _release(spec: Spec) -> Iterator[Mistake]:
         yield Mistake(("release", "canary"), f"[{shown}] does not end with all requests", fix)
     if any(late <= early for early, late in zip((0.0, *steps), steps, strict=False)):
         yield Mistake(("release", "canary"), f"[{shown}] does not grow from step to step", fix)
+    guard, sticky = spec.release.guard, spec.release.sticky
+    if guard.scores is not None and guard.scores <= 0:
+        what = f"{guard.scores:g} lets no score move at all: no new version ever passes"
+        yield Mistake(("release", "guard", "scores"), what, "write for example 0.02")
+    if spec.release.promote_on == "scores" and guard.scores is None:
+        what = "scores promote only within a margin, and none is declared"
+        yield Mistake(("release", "promote_on"), what, "write guard: {scores: 0.02}, or promote_on: losses")
+    if spec.release.at_least * sum(step < 1 for step in steps) >= spec.release.at_most:
+        what = "the shares are kept so long that the release is rolled back first (at_most)"
+        yield Mistake(("release", "at_least"), what, "make at_most longer than all steps together")
+    known = [*spec.contract, *spec.data.entities]
+    if sticky is not None and spec.contract and sticky not in known:
+        yield Mistake(
+            ("release", "sticky"), f"{sticky!r} is no column{meant(sticky, known)}", "name a column of the rows"
+        )
     alphas = {("release", "alpha"): spec.release.alpha, ("monitoring", "drift", "alpha"): spec.monitoring.drift.alpha}
     for place, alpha in alphas.items():
         if not 0 < alpha < 1:

@@ -192,8 +192,12 @@ class Gate(Part):
 class Guard(Part):
     errors: Share = 0.001
     """Largest additional share of errors and invalid outputs in a canary, absolute."""
+    latency: Share | None = None
+    """Largest relative growth of latency, at any of its quantiles; absent: not guarded."""
     latency_p99: Share | None = None
-    """Largest relative growth of the 99th percentile of latency."""
+    """Largest relative growth of the 99th percentile of latency alone; absent: not guarded."""
+    scores: float | None = None
+    """How far the mean score may move on the same requests, up or down, in units of the score; absent: not guarded."""
     loss_margin: float | None = None
     """How much worse the paired loss may be and still count as not worse; absent: from the power calculation."""
 
@@ -202,13 +206,19 @@ class Rollout(Part):
     shadow: Count = 200
     """Requests that a challenger answers in shadow, beside the champion, before it may answer any client."""
     canary: tuple[Share, ...] = (0.05, 0.25, 1.0)
-    """Shares of the requests, step by step; the last is all."""
+    """Shares of the requests, step by step; the last is all. [100%] alone is blue/green: shadow, then all at once."""
+    at_least: Duration = parse_duration("0d")
+    """How long each share is kept at the least: canary: [50%, 100%] with at_least: 14d is an experiment with a stated end."""
+    watch: Duration = parse_duration("1h")
+    """How long the former champion stays as shadow after the last step; until then the guards may still roll back."""
+    sticky: str | None = None
+    """Column by which a caller stays with one version; absent: the first of data.entities. Its values are counted, not requests."""
     guard: Guard = Guard()
     """What stops a release."""
     alpha: Share = 0.05
     """Error rate of the whole release, spent over all guards and looks."""
-    promote_on: Literal["auto", "errors", "losses"] = "auto"
-    """errors: bound the canary's own error rate; losses: paired shadow losses on matured labels; auto: losses for low traffic."""
+    promote_on: Literal["auto", "errors", "losses", "scores"] = "auto"
+    """errors: bound the canary's own error rate; losses, scores: paired in shadow, for low traffic; auto: what traffic allows."""
     at_most: Duration = parse_duration("90d")
     """A release that is still undecided after this long is rolled back."""
     approval: Literal["none", "one_person", "two_people"] = "none"
@@ -296,6 +306,11 @@ class Spec(Part):
     """What is watched while the model serves."""
     retraining: Retraining = Retraining()
     """When the model is trained again without being asked."""
+
+    @property
+    def sticky(self) -> str | None:
+        """The column by which a caller stays with one version while a release is under way; None: each request is by itself."""
+        return self.release.sticky or next(iter(self.data.entities), None)
 
     @property
     def topic(self) -> str:

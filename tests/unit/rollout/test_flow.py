@@ -106,7 +106,9 @@ def first_champion(workspace, spec):
 def look(workspace, clock, spec, hours=1):
     clock.at += timedelta(hours=hours)
     releasing.roll_out(workspace, spec)
-    clock.at += timedelta(seconds=1)  # what is answered from here on is answered after the move
+    clock.at += timedelta(
+        seconds=1
+    )  # servers have learned of the new shares; what is answered from here on is answered after the move
     return store.latest(workspace.database, "loans")
 
 
@@ -134,6 +136,14 @@ def test_an_equal_challenger_goes_through_shadow_and_canary_to_full(workspace, c
     done = look(workspace, clock, spec)
     assert (done.state, champion(workspace), shares(workspace)) == ("full", 2, {"2": 1.0})
     assert done.evidence["pairs"] == 80
+    assert workspace.traffic.routes()["loans"].shadow == 1
+    answer(workspace, 10, name="w")
+    watched = look(workspace, clock, spec, hours=0.5)
+    assert "in shadow for" in watched.reason
+    assert watched.evidence["challenger"]["requests"] == watched.evidence["champion"]["requests"] == 10
+    over = look(workspace, clock, spec)
+    assert (over.state, "watched to the end" in over.reason) == ("full", True)
+    assert workspace.traffic.routes()["loans"].shadow is None
     back = releasing.rollback(workspace, "loans", "bob", "complaints")
     assert (back.state, champion(workspace), shares(workspace)) == ("rolled_back", 1, {"1": 1.0})
     releasing.roll_out(workspace, spec)
@@ -175,6 +185,73 @@ def test_a_challenger_that_answers_late_is_stopped_in_the_canary(workspace, cloc
     ingest(workspace, spec)
     done = look(workspace, clock, guarded)
     assert (done.state, "it is slower" in done.reason) == ("rolled_back", True)
+    assert len(done.evidence["slow_ms"]) == 1
+
+
+def log_answers(workspace, clock, spec, events):
+    """Prediction events as a server writes them, straight into the log."""
+    common = {"digest": "d", "served": clock.now().isoformat(), "status": "ok", "scores": [0.5, 0.5], "ms": 1.0}
+    made = [{**common, "index": 0, "key": event["request"], **event} for event in events]
+    workspace.log.append("loans_predictions", [NewEvent(e["request"], json.dumps(e).encode()) for e in made])
+    ingest(workspace, spec)
+
+
+def in_canary(workspace, clock, spec):
+    first_champion(workspace, spec)
+    version(workspace, bias=1.4)
+    releasing.release(workspace, "loans", None, "ann", "newer")
+    look(workspace, clock, spec)
+    answer(workspace, 60)
+    assert look(workspace, clock, spec).state == "canary"
+
+
+def test_a_version_that_fails_in_the_watch_gives_way_to_the_former_champion(workspace, clock, spec):
+    in_canary(workspace, clock, spec)
+    answer(workspace, 20, name="c")
+    assert look(workspace, clock, spec).state == "full"
+    both = [
+        {"request": f"w{n}", "version": number, "shadow": number == 1, "status": "error" if number == 2 else "ok"}
+        for n in range(30)
+        for number in (1, 2)
+    ]
+    log_answers(workspace, clock, spec, both)
+    done = look(workspace, clock, spec, hours=0.25)
+    assert (done.state, champion(workspace), shares(workspace)) == ("rolled_back", 1, {"1": 1.0})
+    assert "it fails more: 30 of 30 requests, the champion 0 of 30; back to version 1" in done.reason
+
+
+def test_a_split_that_nobody_asked_for_is_told_and_holds(workspace, clock, spec):
+    in_canary(workspace, clock, spec)
+    told = [{"request": f"c{n}", "version": 2 if n % 10 else 1} for n in range(400)]
+    log_answers(workspace, clock, spec, told)
+    held = look(workspace, clock, spec)
+    assert (held.state, "routing broken: it got 90.000% of 400 requests" in held.reason) == ("canary", True)
+    assert held.evidence["split"] == {
+        "asked": 0.5,
+        "seen": 0.9,
+        "log_e": held.evidence["split"]["log_e"],
+        "broken": True,
+    }
+
+
+def test_requests_that_name_their_version_are_no_part_of_the_split(workspace, clock, spec):
+    in_canary(workspace, clock, spec)
+    log_answers(workspace, clock, spec, [{"request": f"c{n}", "version": 2, "pinned": True} for n in range(400)])
+    assert look(workspace, clock, spec).evidence["challenger"]["requests"] == 0
+
+
+def test_scores_are_compared_where_a_margin_is_declared(workspace, clock, spec):
+    guard = spec.release.guard.model_copy(update={"scores": 0.2})
+    settings = spec.release.model_copy(update={"guard": guard, "promote_on": "scores"})
+    scored = spec.model_copy(update={"release": settings})
+    first_champion(workspace, scored)
+    version(workspace, bias=1.4)
+    releasing.release(workspace, "loans", None, "ann", "newer")
+    look(workspace, clock, scored)
+    answer(workspace, 60)
+    passed = look(workspace, clock, scored)
+    assert (passed.state, "scores moved by less than 0.2 on 60 pairs" in passed.reason) == ("canary", True)
+    assert passed.evidence["log_e"]["scores"] + 700 > 0
 
 
 def test_a_freeze_holds_what_would_get_more_weight(workspace, clock, spec):

@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelway.records import Release
-from modelway.rollout.evidence import Arm, Evidence
+from modelway.rollout.evidence import Arm, Evidence, Tried
+from modelway.rollout.guards import slow_at
 from modelway.rollout.losses import in_blocks, loss, terms
-from modelway.rollout.release import OPEN, basis, next_move, promising, rolled_back
+from modelway.rollout.promotion import basis, lasting
+from modelway.rollout.release import KEPT, OPEN, next_move, promising, rolled_back, watched
 from modelway.spec.model import Guard, Rollout
 
 T0 = datetime(2026, 1, 5, tzinfo=UTC)
@@ -66,7 +68,7 @@ def test_zero_errors_pass_after_about_ln_of_alpha_over_margin_requests():
         return move.step, move.reason
 
     assert state(round(about))[0] == 0
-    assert "more requests at 5%" in state(round(about))[1]
+    assert "more requests" in state(round(about))[1]
     assert state(round(1.3 * about))[0] == 1
 
 
@@ -81,16 +83,165 @@ def test_errors_of_the_steps_multiply():
     evidence = Evidence(Arm(200, 4), Arm(600, 1))
     fresh = release("canary", step=1, weight=0.25)
     assert next_move(fresh, evidence, ERRORS, T0).verdict == "undecided"
-    suspected = release("canary", step=1, weight=0.25, carried={"errors": 3.2, "slow": 0.0})
+    suspected = release("canary", step=1, weight=0.25, carried={"errors": 4.2})
     assert next_move(suspected, evidence, ERRORS, T0).verdict == "failed"
 
 
 def test_late_answers_stop_it_where_the_spec_says_so():
-    late = Evidence(Arm(300, 0, 60), Arm(900, 0, 9))
+    late = Evidence(Arm(300, slow=(60,)), Arm(900, slow=(9,)), slow_ms=((10.0, 12.0),))
     canary = release("canary", weight=0.25)
     guarded = Rollout(promote_on="errors", guard=Guard(latency_p99=0.2))
-    assert "slower" in next_move(canary, late, guarded, T0).reason
+    move = next_move(canary, late, guarded, T0)
+    assert move.verdict == "failed"
+    assert "slower: 60 of 300 answers took more than 12 ms, the champion's 9 of 900 more than 10 ms" in move.reason
     assert next_move(canary, late, ERRORS, T0).verdict == "undecided"
+
+
+def test_thresholds_of_latency_are_fixed_when_the_canary_begins():
+    took = np.linspace(1, 100, 1000)
+    assert slow_at(took, Guard()) == ()
+    assert slow_at(took, Guard(latency_p99=0.2)) == ((pytest.approx(99.01), pytest.approx(118.812)),)
+    whole = slow_at(took, Guard(latency=0.1))
+    assert len(whole) == 9
+    assert all(b == pytest.approx(1.1 * a) for a, b in whole)
+    move = next_move(release("shadow"), Evidence(Arm(200), Arm(200), slow_ms=whole), ERRORS, T0)
+    assert move.evidence["slow_ms"] == [list(pair) for pair in whole]
+    assert move.evidence["since"] == T0.isoformat()
+
+
+def test_outputs_that_cannot_be_used_stop_it_too():
+    move = next_move(release("canary", weight=0.05), Evidence(Arm(100, 0, 10), Arm(1900, 0, 2)), ERRORS, T0)
+    assert move.verdict == "failed"
+    assert "more of its outputs cannot be used: 10 of 100 requests" in move.reason
+
+
+def test_the_guards_share_alpha_and_what_two_suspect_together_stops():
+    """Each guard alone is short of 1/α; their mean is not."""
+    one = next_move(release("canary", weight=0.1, carried={"errors": 4.0}), Evidence(), ERRORS, T0)
+    two = next_move(release("canary", weight=0.1, carried={"errors": 4.0, "invalid": 4.0}), Evidence(), ERRORS, T0)
+    assert max(two.evidence["log_e"].values()) < math.log(3 / 0.05)
+    assert (one.verdict, two.verdict) == ("undecided", "failed")
+
+
+SCORES = Rollout(promote_on="scores", shadow=10, guard=Guard(scores=0.05))
+
+
+def test_scores_promote_within_their_margin_and_stop_beyond_it():
+    rng = np.random.default_rng(0)
+    near, far = (tuple(rng.normal(mean, 0.05, 400).clip(-1, 1)) for mean in (0.005, -0.15))
+    shadow, here = release("shadow", basis="scores"), Evidence(Arm(400), Arm(400), scores=(near,))
+    assert next_move(shadow, here, SCORES, T0).state == "canary"
+    move = next_move(shadow, replace(here, scores=(far,)), SCORES, T0)
+    assert (move.state, "scores have moved by -0.1" in move.reason) == ("rolled_back", True)
+    late = T0 + timedelta(minutes=10)
+    few = next_move(shadow, replace(here, scores=(near[:60],)), SCORES, late)
+    assert few.verdict == "undecided"
+    assert "more pairs of scores" in few.reason
+    assert "min at this rate (60 so far" in few.reason
+    assert "scores of rows" in next_move(shadow, replace(here, scores=()), SCORES, T0).reason
+
+
+def test_of_several_classes_each_must_stay():
+    rng = np.random.default_rng(0)
+    near, far = (tuple(rng.normal(mean, 0.05, 400).clip(-1, 1)) for mean in (0.0, 0.15))
+    shadow, here = release("shadow", basis="scores"), Evidence(Arm(400), Arm(400), scores=(near, near))
+    assert next_move(shadow, here, SCORES, T0).state == "canary"
+    assert next_move(shadow, replace(here, scores=(near, far)), SCORES, T0).state == "rolled_back"
+
+
+def test_a_broken_split_says_so_and_never_promotes():
+    canary = release("canary", weight=0.05, basis="errors")
+    broken = next_move(canary, Evidence(Arm(6_000), Arm(6_000)), ERRORS, T0)
+    assert (broken.verdict, broken.weight) == ("undecided", 0.05)
+    assert "routing broken: it got 50.000% of 12,000 requests instead of 0.05" in broken.reason
+    assert broken.evidence["split"]["broken"]
+    even = next_move(canary, Evidence(Arm(6_000), Arm(114_000)), ERRORS, T0)
+    assert (even.verdict, even.step) == ("passed", 1)
+
+
+def test_with_a_broken_split_errors_are_held_against_what_it_really_got():
+    """Half of the requests, and half of the errors: no harm; nearly all of the errors: harm."""
+    canary = release("canary", weight=0.05, basis="errors")
+    alike = next_move(canary, Evidence(Arm(6_000, 60), Arm(6_000, 60)), ERRORS, T0)
+    assert "routing broken" in alike.reason
+    worse = next_move(canary, Evidence(Arm(6_000, 110), Arm(6_000, 10)), ERRORS, T0)
+    assert "it fails more" in worse.reason
+
+
+def test_callers_are_bounded_by_their_first_request_and_named_so():
+    canary = release("canary", weight=0.05, basis="errors")
+    few = Evidence(Arm(50, 0, callers=Tried(1000, 0)), Arm(950, 0, callers=Tried(19_000, 0)), unit="callers")
+    move = next_move(canary, few, ERRORS, T0 + timedelta(minutes=10))
+    assert "more callers" in move.reason
+    assert "min at this rate (0 errors of 1,000 at 5% so far)" in move.reason
+    assert move.evidence["challenger"] == {
+        "requests": 50,
+        "errors": 0,
+        "invalid": 0,
+        "callers": 1000,
+        "callers_failed": 0,
+    }
+    many = replace(few, challenger=Arm(50, 0, callers=Tried(4000, 0)))
+    assert next_move(canary, many, ERRORS, T0).step == 1
+
+
+def test_undecided_says_how_many_requests_and_how_long():
+    canary = release("canary", weight=0.05, basis="errors")
+    move = next_move(canary, Evidence(Arm(1400), Arm(26_600)), ERRORS, T0 + timedelta(minutes=10))
+    assert move.reason == "undecided: about 1,900 more requests, 13 min at this rate (0 errors of 1,400 at 5% so far)"
+    bad = next_move(canary, Evidence(Arm(1400, 4), Arm(26_600, 27)), ERRORS, T0 + timedelta(minutes=10))
+    assert "many more requests" in bad.reason
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0, "0 s"), (40.2, "41 s"), (840, "14 min"), (95, "1.58 min"), (3.5 * 3600, "3.5 h"), (12 * 86400, "12 days")],
+)
+def test_times_are_said_in_their_own_unit(seconds, said):
+    assert lasting(timedelta(seconds=seconds)) == said
+
+
+def test_a_share_is_kept_for_as_long_as_is_declared():
+    experiment = Rollout(promote_on="errors", canary=(0.5, 1.0), at_least=timedelta(days=14))
+    half, good = release("canary", weight=0.5, basis="errors"), Evidence(Arm(20_000), Arm(20_000))
+    early = next_move(half, good, experiment, T0 + timedelta(days=2))
+    assert early.reason == "undecided: 12 days more at this weight (at least 14d)"
+    bad = Evidence(Arm(20_000, 200), Arm(20_000, 20))
+    assert next_move(half, bad, experiment, T0 + timedelta(days=2)).verdict == "failed"
+    assert next_move(half, good, experiment, T0 + timedelta(days=14)).state == "full"
+
+
+def test_blue_green_is_a_release_of_one_step():
+    green = Rollout(promote_on="errors", canary=(1.0,), watch=timedelta(days=1))
+    move = next_move(release("shadow"), Evidence(Arm(200), Arm(200)), green, T0)
+    assert (move.state, move.weight) == ("full", 1.0)
+    assert "all requests, watched for 1d" in move.reason
+    assert watched(after(release("shadow"), move))
+
+
+def test_after_the_last_step_the_former_champion_is_held_against_it_for_a_while():
+    last = release("canary", weight=0.25, step=1, basis="errors", carried={"errors": 1.0})
+    full = after(last, next_move(last, Evidence(Arm(9000), Arm(27_000)), ERRORS, T0))
+    assert (full.state, watched(full)) == ("full", True)
+    good = Evidence(Arm(500, 1), Arm(500, 1))
+    still = next_move(full, good, ERRORS, T0 + timedelta(minutes=20))
+    assert (still.state, still.weight, still.verdict) == ("full", 1.0, "undecided")
+    assert "in shadow for 40 min more" in still.reason
+    over = next_move(after(full, still), good, ERRORS, T0 + timedelta(hours=1))
+    assert (over.state, over.weight, over.verdict) == ("full", 1.0, "passed")
+    assert not watched(after(full, over))
+    bad = next_move(full, Evidence(Arm(500, 20), Arm(500, 1)), ERRORS, T0 + timedelta(minutes=20))
+    assert (bad.state, bad.weight, bad.verdict) == ("rolled_back", 0.0, "failed")
+    assert "back to version 1" in bad.reason
+    assert "watch" not in bad.evidence
+    long_after = next_move(full, good, ERRORS, T0 + timedelta(days=200))
+    assert long_after.state == "full"
+
+
+def test_without_a_watch_full_is_the_end():
+    last = release("canary", weight=0.25, step=1, basis="errors")
+    move = next_move(last, Evidence(Arm(9000), Arm(27_000)), Rollout(promote_on="errors", watch=timedelta(0)), T0)
+    assert (move.state, watched(after(last, move))) == ("full", False)
 
 
 def test_equal_losses_promote_and_worse_ones_stop():
@@ -121,6 +272,7 @@ def test_low_traffic_is_promoted_on_losses():
     assert basis(Evidence(requests_per_day=0.7), Rollout()) == "losses"
     assert basis(Evidence(requests_per_day=10_000), Rollout()) == "errors"
     assert basis(Evidence(requests_per_day=10_000), Rollout(promote_on="losses")) == "losses"
+    assert basis(Evidence(requests_per_day=0.7), Rollout(guard=Guard(scores=0.05))) == "scores"
 
 
 def test_the_basis_is_chosen_once_the_shadow_has_seen_its_requests():
@@ -142,7 +294,9 @@ def test_what_is_undecided_for_too_long_goes_back(state):
     assert "still undecided after 90 days" in move.reason
 
 
-arms = st.builds(lambda n, e, s: Arm(n + e + s, e, s), st.integers(0, 9000), st.integers(0, 40), st.integers(0, 40))
+arms = st.builds(
+    lambda n, e, i, s: Arm(n + e + i + s, e, i, (s,)), st.integers(0, 9000), *[st.integers(0, 40) for _ in range(3)]
+)
 evidences = st.builds(
     Evidence,
     challenger=arms,
@@ -157,6 +311,8 @@ evidences = st.builds(
     ),
     span=st.just(0.3),
     margin=st.sampled_from([0.0, 0.02, 0.1]),
+    slow_ms=st.just(((10.0, 12.0),)),
+    scores=st.sampled_from([(), ((),), ((0.01,) * 50,), ((0.5,) * 50, (0.0,) * 50)]),
     requests_per_day=st.sampled_from([0.0, 1.0, 1e6]),
     approved=st.sampled_from([(), ("ann",), ("ann", "bob")]),
 )
@@ -164,9 +320,11 @@ policies = st.builds(
     Rollout,
     shadow=st.sampled_from([0, 10, 200]),
     canary=st.sampled_from([(0.05, 0.25, 1.0), (1.0,), (0.5,), ()]),
-    promote_on=st.sampled_from(["auto", "errors", "losses"]),
+    promote_on=st.sampled_from(["auto", "errors", "losses", "scores"]),
+    watch=st.sampled_from([timedelta(0), timedelta(days=2)]),
+    at_least=st.sampled_from([timedelta(0), timedelta(days=2)]),
     approval=st.sampled_from(["none", "one_person", "two_people"]),
-    guard=st.sampled_from([Guard(), Guard(errors=0.0), Guard(errors=0.05, latency_p99=0.1)]),
+    guard=st.sampled_from([Guard(), Guard(errors=0.0), Guard(errors=0.05, latency_p99=0.1, scores=0.05)]),
 )
 
 
@@ -177,11 +335,15 @@ def test_over_all_sequences_of_evidence(policy, looks, champion):
     for evidence, days in looks:
         now += timedelta(days=days)
         move = next_move(here, evidence, policy, now)
-        if here.state in OPEN:
+        if here.state in OPEN or watched(here):
             back = rolled_back(here, "by hand")
             assert (back.state, back.weight) == ("rolled_back", 0.0)
         else:
             assert (move.state, move.weight) == (here.state, here.weight)
+        if move.evidence.get("split", {}).get("broken"):
+            assert move.weight <= here.weight
+        if here.state in OPEN:
+            assert all(name in move.evidence for name in KEPT if name in here.evidence)
         if move.weight > here.weight:
             assert move.verdict == "passed"
         if move.verdict == "failed":

@@ -169,6 +169,42 @@ def test_routes_follow_the_release(database):
     assert route_for("loans", back, 1, digests).shares == {"1": 1.0}
 
 
+WATCH = {"watch": (T0 + HOUR).isoformat()}
+
+
+def test_a_full_release_is_looked_at_while_it_is_watched(database):
+    digests = {1: "a" * 64, 2: "b" * 64}
+    full(database, 1)
+    assert store.judged_release(database, "loans") is None
+    done = store.move(database, ask(database), Move("full", 0, 1.0, "passed", "good", WATCH), T0)
+    assert store.judged_release(database, "loans") == done
+    assert store.open_release(database, "loans") is None
+    route = route_for("loans", done, 2, digests)
+    assert (route.shares, route.shadow, set(route.manifests)) == ({"2": 1.0}, 1, {"1", "2"})
+    over = store.move(database, done, Move("full", 0, 1.0, "passed", "watched to the end"), T0 + HOUR)
+    assert (over.reason, "watch" in over.evidence) == ("watched to the end", False)
+    assert store.judged_release(database, "loans") is None
+    assert route_for("loans", over, 2, digests).shadow is None
+    assert champion(database) == 2
+
+
+def test_a_guard_that_fires_in_the_watch_brings_the_former_champion_back(database):
+    full(database, 1)
+    done = store.move(database, ask(database), Move("full", 0, 1.0, "passed", "good", WATCH), T0)
+    back = store.move(database, done, Move("rolled_back", 0, 0.0, "failed", "it fails more"), T0 + HOUR)
+    assert (back.state, champion(database)) == ("rolled_back", 1)
+    assert actions(database)[-2:] == [("release", "rolled_back"), ("champion", None)]
+    assert store.judged_release(database, "loans") is None
+    assert ledger.verify(database) == len(ledger.history(database))
+
+
+def test_an_open_release_comes_before_the_watched_one(database):
+    full(database, 1)
+    store.move(database, ask(database), Move("full", 0, 1.0, "passed", "good", WATCH), T0)
+    newer = ask(database, 3, 2)
+    assert store.judged_release(database, "loans") == newer
+
+
 KILLED = """
 import sys
 from datetime import UTC, datetime

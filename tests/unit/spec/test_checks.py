@@ -93,6 +93,10 @@ def test_columns_and_rules(lines_of, old, new, says):
         ("release: {canary: [0, 1]}", "does not grow"),
         ("release: {canary: []}", "does not end with all requests"),
         ("release: {alpha: 0}", "release.alpha: 0 is no error rate"),
+        ("release: {sticky: custmer}", "release.sticky: 'custmer' is no column; did you mean 'customer'?"),
+        ("release: {promote_on: scores}", "release.promote_on: scores promote only within a margin"),
+        ("release: {guard: {scores: 0}}", "release.guard.scores: 0 lets no score move"),
+        ("release: {at_least: 50d}", "release.at_least: the shares are kept so long"),
         ("monitoring: {drift: {alpha: 1}}", "monitoring.drift.alpha: 1 is no error rate"),
         ("monitoring: {alerts: [slack]}", "monitoring.alerts[0]: 'slack' is no place"),
         ("retraining: {on: [drfit]}", "retraining.on[0]: 'drfit' is no reason to train; did you mean 'drift'?"),
@@ -155,6 +159,7 @@ retraining: {on: [drift, every 7d, new_labels 1000], at_most: 3 per 7d}
     spec = load_spec(written(SOUND + more))
     assert spec.release.guard.errors == pytest.approx(0.001)
     assert spec.release.guard.latency_p99 == pytest.approx(0.2)
+    assert spec.sticky == "customer"
 
 
 def test_roles_may_be_columns_without_a_rule(written):
