@@ -119,7 +119,7 @@ def _errors(release: Release, evidence: Evidence, settings: Rollout, now: dateti
         if (rate := _rate(b.failed, b.tried)) > allowed:
             return [f"an error rate in shadow of at most {allowed:.3%} (now {rate:.3%} of {b.tried})"]
         return []
-    judged = counts.not_worse(b.failed, b.tried, a.failed, a.tried, margin=margin, alpha=settings.alpha)
+    judged = counts.not_worse(b.failed, b.tried, a.failed, a.tried, margin=margin, alpha=settings.alpha, bounded=False)
     if judged.answer == "not_worse":
         return []
     have = f"{b.failed} errors of {b.tried:,} at {release.weight:.0%} so far"
