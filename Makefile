@@ -1,5 +1,5 @@
 # Two commands on a fresh machine: `make demo`, `make test`. Each sets up what it needs with PyPI alone.
-.PHONY: help setup demo fraud test test-all check engines spark bench bench-data stack lock docs clean
+.PHONY: help setup demo fraud test test-all check engines spark bench bench-data prove-canary stack lock docs clean
 PYTHON ?= 3.11
 VENV ?= .venv
 PY := $(VENV)/bin/python
@@ -40,6 +40,9 @@ bench: setup  ## the benchmarks; writes benchmarks/results/
 
 bench-data: setup  ## Kafka to Delta beside Spark Structured Streaming (Java 17 and Maven are needed)
 	@$(PY) -m benchmarks data delays catching_up backfill
+
+prove-canary: setup  ## what releases promise and what they do, on simulated traffic, beside threshold rules; writes benchmarks/results/
+	@$(PY) -m benchmarks.prove_canary
 
 stack:  ## install the core with the Python library of every engine to come, and import them all in one process
 	@bash tools/stack.sh

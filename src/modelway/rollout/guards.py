@@ -9,6 +9,11 @@
 Each has an e-process: those on counts are multiplied over the steps of the weight, those on pairs run through all steps. The
 release is stopped when their *mean* reaches 1/α. A mean of e-processes is one, whatever hangs together, so over all guards and
 looks a harmless release is stopped with probability ≤ α; and it stops sooner than the guard that gets α/k would.
+
+Those on counts rest on the share of the traffic. If the challenger gets more than was asked for, more of all that is slow falls to
+it, and the test of latency, which sees nearly every request, would find that before the sample-ratio test does. So what speaks
+against the split is taken off what speaks against the version (never added), and once the split is called broken, counts are held
+against the largest share that it can have been. Neither makes a harmless release more likely to be stopped.
 """
 
 import math
@@ -62,15 +67,17 @@ def guarded(release: Release, evidence: Evidence, settings: Rollout) -> Guarded:
     """All guards at one look."""
     carried: Mapping[str, float] = release.evidence.get("carried", {})
     here, a, b = release.state == "canary", evidence.champion, evidence.challenger
-    fresh = split.log_e_split((b.requests, a.requests), (release.weight, 1 - release.weight)) if here else 0.0
+    fresh = _split(release, evidence, split.CONCENTRATION) if here else 0.0
     uneven = product([carried.get("split", 0.0), fresh])
-    share = release.weight if here else _SAME_REQUESTS
+    share, doubt = release.weight if here else _SAME_REQUESTS, 0.0
     if here and reached(uneven, SPLIT_ALPHA):
         share = split.most(b.requests, a.requests, share, alpha=SPLIT_ALPHA)
+    elif here:
+        doubt = max(0.0, fresh, _split(release, evidence, counts.CONCENTRATION))
     now = {"errors": counts.log_e_worse(b.errors, a.errors, share)}
     now["invalid"] = counts.log_e_worse(b.invalid, a.invalid, share)
     now["latency"] = slower.log_e_slower(b.slow, a.slow, share) if here else 0.0
-    found = {name: product([carried.get(name, 0.0), value]) for name, value in now.items()}
+    found = {name: product([carried.get(name, 0.0), value, -doubt]) for name, value in now.items()}
     found["scores"], found["losses"] = _scores(evidence, settings), _losses(evidence, settings)
     log_e = {name: found[name] for name in asked(settings.guard)}
     return Guarded(log_e, mean(log_e.values()), uneven, share)
@@ -112,6 +119,11 @@ def log_e_same_scores(evidence: Evidence, settings: Rollout) -> float:
     margin, span = settings.guard.scores, evidence.score_span
     sides = [sign * np.asarray(series, dtype=float) for series in evidence.scores for sign in (1, -1)]
     return min(betting.log_e_not_worse(d, span=span, margin=min(margin, span)) for d in sides)
+
+
+def _split(release: Release, evidence: Evidence, concentration: float) -> float:
+    seen = evidence.challenger.requests, evidence.champion.requests
+    return split.log_e_split(seen, (release.weight, 1 - release.weight), concentration)
 
 
 def _scores(evidence: Evidence, settings: Rollout) -> float:

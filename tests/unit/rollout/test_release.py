@@ -168,6 +168,17 @@ def test_with_a_broken_split_errors_are_held_against_what_it_really_got():
     assert "it fails more" in worse.reason
 
 
+def test_what_speaks_against_the_split_does_not_speak_against_the_version():
+    """It got 13 % instead of 10 %, so also 13 % of what is slow: no news of the version, long before the split is called broken."""
+    guarded = Rollout(promote_on="errors", guard=Guard(latency=0.0))
+    slow = Evidence(Arm(130, slow=(117, 65)), Arm(870, slow=(783, 435)), slow_ms=((1.0, 1.0), (2.0, 2.0)))
+    skewed = next_move(release("canary", weight=0.1), slow, guarded, T0)
+    assert not skewed.evidence["split"]["broken"]
+    assert skewed.evidence["log_e"]["latency"] < 0
+    even = Evidence(Arm(100, slow=(99, 95)), Arm(900, slow=(783, 435)), slow_ms=((1.0, 1.0), (2.0, 2.0)))
+    assert next_move(release("canary", weight=0.1), even, guarded, T0).evidence["log_e"]["latency"] > 3
+
+
 def test_callers_are_bounded_by_their_first_request_and_named_so():
     canary = release("canary", weight=0.05, basis="errors")
     few = Evidence(Arm(50, 0, callers=Tried(1000, 0)), Arm(950, 0, callers=Tried(19_000, 0)), unit="callers")
