@@ -8,8 +8,7 @@ thresholds is again an e-process, whatever the dependence between them: false al
 
 Why not bands round the two distribution functions (S. Howard, A. Ramdas, Bernoulli 28 (2022) 1704: for all n at once
 sup|F_n − F| ≤ 0.85·√((ln ln(e·n) + 0.8·ln(1612/α))/n))? They need hours that are alike, and their width is the same at all
-quantiles: with 6,000 answers of B it is 0.038, more than all that lies above the 97th percentile. `radius` gives it; the
-simulation (`benchmarks/canary.py`) holds both against each other.
+quantiles: with 6,000 answers of B it is 0.036, more than all that lies above the 97th percentile. `radius` gives it.
 
 Independent requests are needed: of one caller who stays with one arm, the first alone counts; of a stall that makes all
 requests of one arm slow for a while, all count, as one would say "it is slower".
