@@ -6,6 +6,7 @@ import numpy as np
 from scipy.stats import norm
 
 from modelway.evidence.slower import QUANTILES
+from modelway.flow.arms import TIMED_A_SECOND
 
 SIGMA = 0.5
 """Of the log-normal latency, whose median is 1: the 99th percentile is 3.2 times that."""
@@ -37,13 +38,16 @@ class Scene:
     """How many errors one failing caller makes, one a minute, all with the version that he is given to."""
     counted: str = "requests"
     """Of such callers each error is counted (requests), or each caller once (callers)."""
+    stalls: bool = False
+    """Each version stands still for 0.2 s about three times a minute, by itself: what it is asked then takes ten times as long."""
     alike: bool = False
     """The two versions are equal: to stop is a false alarm."""
 
 
 @dataclass(frozen=True)
 class Minutes:
-    """By look: int[looks] of the canary and of the champion; slow[looks, thresholds]; the 99th percentiles of each minute."""
+    """By look: int[looks] of the canary and of the champion; slow[looks, thresholds] of those that are timed
+    (`flow/arms.py` takes the latency of a few in each second); the 99th percentiles of each minute."""
 
     requests: np.ndarray
     errors: np.ndarray
@@ -76,13 +80,23 @@ def _answers(
 ) -> Minutes:
     errors = rng.binomial(requests, np.minimum(rate, 1.0))
     invalid = rng.binomial(requests - errors, scene.errors * INVALID)
-    above = norm.sf((np.log(np.array(EARLIER))[None, :] - np.log(pace)[:, None]) / SIGMA)
-    cells = -np.diff(np.column_stack([np.ones(len(requests)), above, np.zeros(len(requests))]), axis=1)
-    drawn = rng.multinomial(requests, cells)
-    slow = drawn[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:]
+    timed = rng.binomial(requests, min(1.0, TIMED_A_SECOND / scene.per_second))
+    stalled = np.zeros_like(timed)
+    if scene.stalls:
+        stood = 0.2 / 60 * rng.poisson(3, len(timed))
+        stalled = np.minimum(rng.poisson(timed * stood), timed)
+    slow = _slow(timed - stalled, pace, rng) + _slow(stalled, 10 * pace, rng)
     place = np.ceil(0.99 * requests)
     rank = rng.beta(np.maximum(place, 1), np.maximum(requests - place + 1, 1))
     return Minutes(requests, errors, invalid, slow, np.exp(np.log(pace) + SIGMA * norm.ppf(rank)))
+
+
+def _slow(requests: np.ndarray, pace: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """int[looks, thresholds]: how many took longer."""
+    above = norm.sf((np.log(np.array(EARLIER))[None, :] - np.log(pace)[:, None]) / SIGMA)
+    cells = -np.diff(np.column_stack([np.ones(len(requests)), above, np.zeros(len(requests))]), axis=1)
+    drawn = rng.multinomial(requests, cells)
+    return drawn[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:]
 
 
 def _spread(failing: np.ndarray, scene: Scene) -> np.ndarray:

@@ -155,6 +155,7 @@ ALIKE = (
     Scene("equal, 1/s", 1, _DAY, alike=True),
     Scene("equal, 100/s, 0.1 % errors", 100, _DAY, errors=0.001, alike=True),
     Scene("equal, 10/s, waving by the hour, an outage of both", 10, _DAY, waving=True, outage=True, alike=True),
+    Scene("equal, 100/s, each version stalls by itself", 100, _DAY, errors=0.001, stalls=True, alike=True),
     Scene(
         "equal, failing callers make 10 errors, counted by caller", 10, _DAY, burst=10, counted="callers", alike=True
     ),

@@ -10,8 +10,8 @@ Why not bands round the two distribution functions (S. Howard, A. Ramdas, Bernou
 sup|F_n − F| ≤ 0.85·√((ln ln(e·n) + 0.8·ln(1612/α))/n))? They need hours that are alike, and their width is the same at all
 quantiles: with 6,000 answers of B it is 0.036, more than all that lies above the 97th percentile. `radius` gives it.
 
-Independent requests are needed: of one caller who stays with one arm, the first alone counts; of a stall that makes all
-requests of one arm slow for a while, all count, as one would say "it is slower".
+Independent requests are needed. Of one caller who stays with one arm, the first alone may count; and of a busy second a few
+requests, drawn without regard to who answered them: a stall of one arm makes all its requests slow at once (`flow/arms.py`).
 
 >>> round(log_e_slower((90, 30), (650, 150), 0.1), 3), slowest((90, 30), (650, 150), 0.1)
 (2.331, 1)

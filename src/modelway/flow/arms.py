@@ -23,6 +23,9 @@ LATELY = timedelta(days=28)
 SETTLING = timedelta(seconds=0.5)
 """How long servers may take to learn of a new share: what a canary answered before that was drawn by the old one."""
 _MOMENT = pl.Datetime("us", "UTC")
+TIMED_A_SECOND = 10
+"""Requests whose latency counts, of both versions together in each second, drawn whoever answered them. A stall of a worker makes
+all its requests slow at once: of a busy model it would count as often as there are requests in it."""
 SCHEMA = {
     "request": pl.String(),
     "index": pl.Int64(),
@@ -110,6 +113,7 @@ def arms(
         made = [_on_same_requests(both.filter(pl.col("version") == version), sticky) for version in versions]
         return made[0], made[1]
     live = asked.filter(~pl.col("shadow"))
+    live = live.with_columns(pl.when(_timed()).then("ms").alias("ms"))
     if not sticky:
         made = [_by_requests(live.filter(pl.col("version") == version), late.get(version, ())) for version in versions]
         return made[0], made[1]
@@ -148,6 +152,11 @@ def _by_request(rows: pl.DataFrame) -> pl.DataFrame:
         pl.col("invalid") & ~pl.col("error"),
         pl.coalesce("caller", pl.concat_str(pl.lit("\0"), "request")).alias("caller"),
     )
+
+
+def _timed() -> pl.Expr:
+    """Whether the latency of a request counts: it is among the few of its second, in an order that has to do with nothing."""
+    return pl.col("request").hash(7).rank("ordinal").over(pl.col("served").dt.truncate("1s")) <= TIMED_A_SECOND
 
 
 def _by_requests(mine: pl.DataFrame, late: tuple[float, ...]) -> Arm:

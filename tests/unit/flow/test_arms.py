@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from modelway.evidence.multiply import reached
-from modelway.flow.arms import SCHEMA, SETTLING, arms, caller_of
+from modelway.flow.arms import SCHEMA, SETTLING, TIMED_A_SECOND, arms, caller_of
 from modelway.records import Release
 from modelway.rollout.evidence import Arm, Evidence, Tried
 from modelway.rollout.guards import guarded
@@ -71,6 +71,21 @@ def test_what_was_answered_before_servers_knew_of_the_share_and_what_was_pinned_
         {"version": 7},
     )
     assert arms(given, release(), (), sticky=False) == (Arm(1), Arm(0))
+
+
+def test_of_a_busy_second_the_latency_of_a_few_requests_counts_whoever_answered():
+    """A stall of one version makes all its requests slow at once: it is one event, not five hundred."""
+    busy = rows(*({"version": 2 if n % 4 == 0 else 1, "ms": 50.0} for n in range(2_000)))
+    quiet = busy.head(8)
+    ours, theirs = arms(busy, release(), ((20.0, 20.0),), sticky=False)
+    assert (ours.requests, theirs.requests) == (500, 1_500)
+    assert ours.slow[0] + theirs.slow[0] == TIMED_A_SECOND
+    ours, theirs = arms(quiet, release(), ((20.0, 20.0),), sticky=False)
+    assert (ours.slow, theirs.slow) == ((2,), (6,))
+    spread = busy.with_columns(pl.col("served") + pl.duration(seconds=pl.int_range(pl.len()) // 100))
+    ours, theirs = arms(spread, release(), ((20.0, 20.0),), sticky=False)
+    assert ours.slow[0] + theirs.slow[0] == 20 * TIMED_A_SECOND
+    assert 25 <= ours.slow[0] <= 75  # a quarter, as of the requests
 
 
 def test_in_shadow_requests_that_both_answered_count():
@@ -140,6 +155,7 @@ def test_customers_whose_every_request_fails_do_not_stop_a_harmless_canary_when_
         given = rows(*failed)
         for sticky in stopped:
             ours, theirs = arms(given, standing, (), sticky)
+            ours, theirs = replace(ours, requests=10_000), replace(theirs, requests=90_000)  # most do not fail
             found = guarded(standing, Evidence(ours, theirs), Rollout())
             stopped[sticky] += reached(found.log_e["errors"], 0.05)
     assert stopped[True] <= 5
