@@ -30,8 +30,8 @@ class Scene:
     times_latency: float = 1.0
     waving: bool = False
     """Traffic, errors and latency go up and down within the day, all of both versions."""
-    outage: bool = False
-    """For thirty minutes a fifth of all requests fails, and all take four times as long."""
+    outage: int | None = None
+    """From this look on, for thirty, a fifth of all requests fails besides, of both versions, and all take four times as long."""
     share: float = 0.1
     """Of the requests, that the canary really gets; asked for is always 10 %."""
     burst: int = 1
@@ -60,13 +60,15 @@ def traffic(scene: Scene, rng: np.random.Generator) -> tuple[Minutes, Minutes]:
     """Canary and champion of one run."""
     day = np.arange(scene.looks) / 1440
     wave = 1 + 0.8 * np.sin(2 * np.pi * day) if scene.waving else np.ones(scene.looks)
-    down = scene.outage & (np.arange(scene.looks) >= 700) & (np.arange(scene.looks) < 730)
-    rate = scene.errors * wave + 0.2 * down
+    since = np.arange(scene.looks) - (scene.looks if scene.outage is None else scene.outage)
+    down = (since >= 0) & (since < 30)
+    rate = scene.errors * wave
     pace = (1 + 0.3 * (wave - 1)) * np.where(down, 4.0, 1.0)
     whole = rng.poisson(60 * scene.per_second * (wave if scene.waving else 1.0), scene.looks)
     ours = rng.binomial(whole, scene.share)
-    canary = _answers(scene, ours, rate * scene.times_errors + scene.more_errors, pace * scene.times_latency, rng)
-    champion = _answers(scene, whole - ours, rate, pace, rng)
+    planted = rate * scene.times_errors + scene.more_errors
+    canary = _answers(scene, ours, planted + 0.2 * down, pace * scene.times_latency, rng)
+    champion = _answers(scene, whole - ours, rate + 0.2 * down, pace, rng)
     if scene.burst > 1:
         failing = rng.poisson(whole * rate / scene.burst)
         drawn = rng.binomial(failing, scene.share)
