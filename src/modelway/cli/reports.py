@@ -81,7 +81,8 @@ def show_status(found: Mapping[str, Any]) -> None:
         table("spool", ("topic", "waiting for the brokers", "for"), lines)
         say(f"the spool takes {found['spool']['bytes'] / 1e6:,.1f} MB of {found['spool']['limit'] / 1e6:,.0f} MB")
     for model, state in found["models"].items():
-        if state["release"] and state["release"].state in ("waiting", "shadow", "canary"):
+        release = state["release"]
+        if release and (release.state in ("waiting", "shadow", "canary") or "watch" in release.evidence):
             say(f"{model}: {state['release'].reason}")
         if state["run"] and state["run"].error:
             say(f"{model}: run {state['run'].id} failed: {state['run'].error}")
