@@ -16,7 +16,7 @@ from modelway.records import Release
 from modelway.rollout.evidence import Arm, Tried
 from modelway.rollout.guards import slow_at
 from modelway.rollout.release import same_requests
-from modelway.spec.model import Spec
+from modelway.spec.model import Rollout, Spec
 from modelway.workspace import Workspace
 
 LATELY = timedelta(days=28)
@@ -26,6 +26,8 @@ _MOMENT = pl.Datetime("us", "UTC")
 TIMED_A_SECOND = 10
 """Requests whose latency counts, of both versions together in each second, drawn whoever answered them. A stall of a worker makes
 all its requests slow at once: of a busy model it would count as often as there are requests in it."""
+_MOST_A_SECOND = 100
+_MOST = 2_000_000
 SCHEMA = {
     "request": pl.String(),
     "index": pl.Int64(),
@@ -43,8 +45,22 @@ SCHEMA = {
 """A row of an answer. `pinned`: the client named the version, so that no share was drawn; `caller`: null where none is known."""
 
 
-def answered(workspace: Workspace, spec: Spec, since: datetime) -> pl.DataFrame:
-    """Predictions since a moment, without their inputs; of an answer that was asked for twice, the last."""
+def looked_at(per_day: float, settings: Rollout) -> float:
+    """The share of a busy model's requests that a release looks at (0–1): more would only make each look longer.
+
+    At most a hundred a second, and two million while the shares that are declared last at the least.
+    """
+    lasts = settings.at_least * max(sum(share < 1 for share in settings.canary), 1) / timedelta(days=1)
+    per_second, whole = per_day / 86_400, per_day * lasts
+    return min(1.0, _MOST_A_SECOND / max(per_second, 1e-9), _MOST / max(whole, 1e-9))
+
+
+def answered(workspace: Workspace, spec: Spec, since: datetime, share: float = 1.0) -> pl.DataFrame:
+    """Predictions since a moment, without their inputs; of an answer that was asked for twice, the last.
+
+    Below a `share` of 1 only requests that were served in some of the thousand microseconds of each millisecond: that has to do
+    with neither version nor outcome, is the same for a request's answers by both, and at each look.
+    """
     table = workspace.lake.version(predictions_topic(spec))
     if table is None:
         return pl.DataFrame(schema=SCHEMA)
@@ -56,7 +72,8 @@ def answered(workspace: Workspace, spec: Spec, since: datetime) -> pl.DataFrame:
     }
     plain = [name for name in SCHEMA if name not in made]
     order = [name for name in frames.ORDER if name not in SCHEMA]
-    wanted = scanned.filter(pl.col("_arrived") >= since).select(
+    some = pl.col("served").dt.microsecond() % 1000 < max(round(1000 * share), 1)
+    wanted = scanned.filter(pl.col("_arrived") >= since, some).select(
         *plain, *order, *(expression.alias(name) for name, expression in made.items())
     )
     found = wanted.collect().sort(*frames.ORDER)
@@ -76,8 +93,9 @@ def requests_per_day(workspace: Workspace, spec: Spec, now: datetime) -> float:
     table = workspace.lake.version(predictions_topic(spec))
     if table is None:
         return 0.0
-    scanned = workspace.lake.scan(table).filter(pl.col("_arrived") >= now - LATELY, ~pl.col("shadow"))
-    found = scanned.select(pl.col("request").n_unique().alias("requests"), pl.col("served").min()).collect()
+    client = ~pl.col("shadow") & (pl.col("index") == 0)
+    scanned = workspace.lake.scan(table).filter(pl.col("_arrived") >= now - LATELY, client)
+    found = scanned.select(pl.len().alias("requests"), pl.col("served").min()).collect()
     first: datetime | None = found["served"][0]
     return 0.0 if first is None else int(found["requests"][0]) / (max(now - first, _SHORTEST) / timedelta(days=1))
 

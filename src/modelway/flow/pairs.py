@@ -11,7 +11,7 @@ import polars as pl
 
 from modelway.errors import NotFoundError
 from modelway.flow import frames
-from modelway.flow.arms import answered, arms, requests_per_day, thresholds
+from modelway.flow.arms import answered, arms, looked_at, requests_per_day, thresholds
 from modelway.flow.runs import REFIT, record
 from modelway.flow.scoring import graph_scores
 from modelway.records import Fit, Manifest, Release, TrainingSet, loads
@@ -40,10 +40,16 @@ def evidence_of(workspace: Workspace, spec: Spec, standing: Release, approved: t
         held = _held_differences(workspace, spec, standing)
         span, margin = _terms(spec, held, per_day)
         return Evidence(
-            span=span, margin=margin, score_span=held.score_span, requests_per_day=per_day, approved=approved
+            span=span,
+            margin=margin,
+            score_span=held.score_span,
+            requests_per_day=per_day,
+            sampled=looked_at(per_day, spec.release),
+            approved=approved,
         )
     slow_ms = thresholds(workspace, spec, standing)
-    rows = answered(workspace, spec, standing.started)
+    sampled = float(standing.evidence.get("sampled", 1.0))
+    rows = answered(workspace, spec, standing.started, sampled)
     challenger, champion = arms(rows, standing, slow_ms, spec.sticky is not None)
     manifests = {n: _manifest(workspace, spec, n) for n in _both(standing)}
     paired = pairs(rows, standing)
@@ -57,6 +63,7 @@ def evidence_of(workspace: Workspace, spec: Spec, standing: Release, approved: t
         margin=float(standing.evidence.get("margin", 0.0)),
         scores=() if spec.release.guard.scores is None else moved_scores(paired, *manifests.values()),
         score_span=float(standing.evidence.get("score_span", 1.0)),
+        sampled=sampled,
         requests_per_day=0.0 if "basis" in standing.evidence else requests_per_day(workspace, spec, now),
         approved=approved,
     )

@@ -67,6 +67,8 @@ class Evidence:
     """score(challenger) − score(champion) on the same rows: by class (all but the first) one a row, or one series of numbers."""
     score_span: float = 1.0
     """Size that these rarely reach; 1 for classes."""
+    sampled: float = 1.0
+    """Share of the requests that is looked at, fixed before the first of them: 1 but for a busy model."""
     requests_per_day: float = 0.0
     """Of the model, lately: decides on what a release is promoted."""
     approved: tuple[str, ...] = ()

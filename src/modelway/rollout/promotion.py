@@ -122,7 +122,8 @@ def _errors(release: Release, evidence: Evidence, settings: Rollout, now: dateti
     judged = counts.not_worse(b.failed, b.tried, a.failed, a.tried, margin=margin, alpha=settings.alpha, bounded=False)
     if judged.answer == "not_worse":
         return []
-    have = f"{b.failed} errors of {b.tried:,} at {release.weight:.0%} so far"
+    seen = "" if evidence.sampled == 1 else f"; one in {1 / evidence.sampled:.3g} is looked at"
+    have = f"{b.failed} errors of {b.tried:,} at {release.weight:.0%} so far{seen}"
     return [f"{_about(judged.needed, evidence.unit, b.tried, now - release.moved)} ({have})"]
 
 

@@ -32,7 +32,7 @@ from modelway.spec.model import Rollout
 from modelway.spec.units import write_duration
 
 OPEN = ("waiting", "shadow", "canary")
-KEPT = ("basis", "span", "margin", "score_span", "slow_ms", "since", "carried", "watch")
+KEPT = ("basis", "span", "margin", "score_span", "sampled", "slow_ms", "since", "carried", "watch")
 """What a release decided earlier and goes on from, in its evidence; `store.py` adds who asked for it and who approved it."""
 _DAY = timedelta(days=1)
 
@@ -81,7 +81,12 @@ def _begin(release: Release, evidence: Evidence, settings: Rollout) -> Move:
         return _stay(release, f"waits for the approval of {who}: modelway approve {release.model}", {})
     if release.champion is None:
         return Move("full", 0, 1.0, "passed", "no champion to compare with: full at once", {})
-    told = {"span": evidence.span, "margin": evidence.margin, "score_span": evidence.score_span}
+    told = {
+        "span": evidence.span,
+        "margin": evidence.margin,
+        "score_span": evidence.score_span,
+        "sampled": evidence.sampled,
+    }
     return Move("shadow", 0, 0.0, "passed", "answers in shadow", told)
 
 

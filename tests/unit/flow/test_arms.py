@@ -7,13 +7,18 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 import pytest
+import yaml
 
+from modelway.clock import WallClock
+from modelway.events.log import NewEvent
 from modelway.evidence.multiply import reached
-from modelway.flow.arms import SCHEMA, SETTLING, TIMED_A_SECOND, arms, caller_of
+from modelway.flow.arms import SCHEMA, SETTLING, TIMED_A_SECOND, answered, arms, caller_of, looked_at, requests_per_day
+from modelway.flow.feeding import ingest
 from modelway.records import Release
 from modelway.rollout.evidence import Arm, Evidence, Tried
 from modelway.rollout.guards import guarded
 from modelway.spec.model import Rollout
+from tests.unit.serving.made import LOANS, make_workspace
 
 T0 = datetime(2026, 1, 5, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -88,6 +93,14 @@ def test_of_a_busy_second_the_latency_of_a_few_requests_counts_whoever_answered(
     assert 25 <= ours.slow[0] <= 75  # a quarter, as of the requests
 
 
+def test_of_a_busy_model_a_share_is_looked_at():
+    assert looked_at(86_400 * 50, Rollout()) == 1.0
+    assert looked_at(86_400 * 1000, Rollout()) == pytest.approx(0.1)
+    two_weeks = Rollout(canary=(0.5, 1.0), at_least=timedelta(days=14))
+    assert looked_at(86_400 * 50, two_weeks) == pytest.approx(2e6 / (86_400 * 50 * 14))
+    assert looked_at(0.0, two_weeks) == 1.0
+
+
 def test_in_shadow_requests_that_both_answered_count():
     given = rows(
         {"version": 1, "request": "a"},
@@ -160,3 +173,31 @@ def test_customers_whose_every_request_fails_do_not_stop_a_harmless_canary_when_
             stopped[sticky] += reached(found.log_e["errors"], 0.05)
     assert stopped[True] <= 5
     assert stopped[False] >= 8
+
+
+def test_the_share_that_is_looked_at_is_the_same_for_both_answers_and_at_each_look(tmp_path):
+    workspace = make_workspace(tmp_path, WallClock())
+    workspace.places.project("loans").mkdir()
+    workspace.places.spec("loans").write_text(yaml.safe_dump(LOANS))
+    spec = workspace.spec("loans")
+    assert answered(workspace, spec, T0).height == 0
+    told = [
+        {"request": f"q{n}", "index": 0, "key": f"k{n}", "version": version, "shadow": version == 2, "digest": "d"}
+        | {
+            "served": (T0 + timedelta(microseconds=7919 * n)).isoformat(),
+            "status": "ok",
+            "scores": [0.5, 0.5],
+            "ms": 1.0,
+        }
+        for n in range(2_000)
+        for version in (1, 2)
+    ]
+    workspace.log.append("loans_predictions", [NewEvent(one["request"], json.dumps(one).encode()) for one in told])
+    ingest(workspace, spec)
+    whole, tenth = answered(workspace, spec, T0), answered(workspace, spec, T0, 0.1)
+    assert whole.height == 4_000
+    assert requests_per_day(workspace, spec, T0 + timedelta(days=2)) == pytest.approx(1_000, rel=0.01)
+    assert 300 <= tenth.height <= 500
+    assert set(tenth.group_by("request").len()["len"].to_list()) == {2}
+    assert tenth.equals(answered(workspace, spec, T0, 0.1))
+    workspace.close()

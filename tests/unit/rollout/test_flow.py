@@ -25,6 +25,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore::polars.exceptions.PolarsInefficientMapWarning"
 )  # ingestion's, of lists
 T0 = datetime(2026, 1, 5, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
 SPEC = {
     **LOANS,
     "release": {"shadow": 10, "canary": [0.5, 1.0], "promote_on": "losses", "guard": {"loss_margin": 0.2}},
@@ -176,13 +177,11 @@ def test_a_challenger_that_answers_late_is_stopped_in_the_canary(workspace, cloc
     guard = spec.release.guard.model_copy(update={"latency_p99": 0.2})
     guarded = spec.model_copy(update={"release": spec.release.model_copy(update={"guard": guard})})
     assert look(workspace, clock, guarded).state == "canary"
-    slow = [
-        {**event, "request": f"s{n}", "index": 0, "key": f"s{n}", "version": 1 + n % 2, "ms": 1e6 * (n % 2)}
+    late = [
+        {"request": f"s{n}", "version": 1 + n % 2, "ms": 1e6 * (n % 2), "served": (clock.at + n * SECOND).isoformat()}
         for n in range(60)
-        for event in [{"digest": "d", "served": clock.now().isoformat(), "status": "ok", "scores": [0.5, 0.5]}]
     ]
-    workspace.log.append("loans_predictions", [NewEvent(e["request"], json.dumps(e).encode()) for e in slow])
-    ingest(workspace, spec)
+    log_answers(workspace, clock, spec, late)
     done = look(workspace, clock, guarded)
     assert (done.state, "it is slower" in done.reason) == ("rolled_back", True)
     assert len(done.evidence["slow_ms"]) == 1
