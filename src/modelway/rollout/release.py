@@ -65,11 +65,12 @@ def same_requests(release: Release) -> bool:
 def promising(release: Release) -> bool:
     """Whether automation had better let an open release go on than supersede it by a newer version: its evidence would be lost.
 
-    By losses or scores, while it is ahead of the champion; by errors always, since that does not take long.
+    By losses, while it is ahead of the champion; by errors always, since that does not take long, and by scores, which know no
+    better or worse.
     """
     if release.state not in ("shadow", "canary"):
         return False
-    if release.evidence.get("basis") == "errors":
+    if release.evidence.get("basis") in ("errors", "scores"):
         return True
     return (release.evidence.get("mean_difference") or 0.0) > 0
 

@@ -200,6 +200,8 @@ def test_undecided_says_how_many_requests_and_how_long():
     canary = release("canary", weight=0.05, basis="errors")
     move = next_move(canary, Evidence(Arm(1400), Arm(26_600)), ERRORS, T0 + timedelta(minutes=10))
     assert move.reason == "undecided: about 1,900 more requests, 13 min at this rate (0 errors of 1,400 at 5% so far)"
+    busy = next_move(canary, Evidence(Arm(1400), Arm(26_600), sampled=0.1), ERRORS, T0 + timedelta(minutes=10))
+    assert "at 5% so far; one in 10 is looked at)" in busy.reason
     bad = next_move(canary, Evidence(Arm(1400, 4), Arm(26_600, 27)), ERRORS, T0 + timedelta(minutes=10))
     assert "many more requests" in bad.reason
 
@@ -407,6 +409,7 @@ def test_a_challenger_worse_by_the_margin_hardly_ever_passes():
 def test_what_is_ahead_or_quickly_decided_is_not_cut_short_by_automation():
     assert promising(release("shadow", basis="losses", mean_difference=0.01))
     assert promising(release("canary", basis="errors", mean_difference=-0.01))
+    assert promising(release("shadow", basis="scores"))
     assert not promising(release("shadow", basis="losses", mean_difference=-0.01))
     assert not promising(release("shadow"))
     assert not promising(release("waiting"))
