@@ -55,7 +55,7 @@ def export_estimator(estimator: Any, columns: Sequence[Column], task: Task, *, c
         hints=Hints(
             splits={name: tuple(sorted(set(values))) for name, values in sorted(walk.splits.items())},
             words={name: tuple(sorted(set(values))) for name, values in sorted(walk.words.items())},
-            stock=tuple(str(step) for step in walk.steps if step.exactness == "single"),
+            stock=tuple(str(step) for step in walk.steps if step.stock),
         ),
     )
 

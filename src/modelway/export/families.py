@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from modelway.export import hist_gradient_boosting, lightgbm, linear, numbers, trees, words
+from modelway.export import hist_gradient_boosting, lightgbm, linear, numbers, trees, words, xgboost
 from modelway.export.block import Block
 from modelway.export.graph import GraphBuilder
 
@@ -36,6 +36,10 @@ MODELS: dict[str, Model] = {
     "sklearn.HistGradientBoostingRegressor": hist_gradient_boosting.regressor,
     "lightgbm.LGBMClassifier": lightgbm.classifier,
     "lightgbm.LGBMRegressor": lightgbm.regressor,
+    "xgboost.XGBClassifier": xgboost.classifier,
+    "xgboost.XGBRFClassifier": xgboost.classifier,
+    "xgboost.XGBRegressor": xgboost.regressor,
+    "xgboost.XGBRFRegressor": xgboost.regressor,
     "sklearn.LogisticRegression": linear.logistic,
     "sklearn.LogisticRegressionCV": linear.logistic,
     "sklearn.SGDClassifier": linear.one_against_rest,
@@ -53,6 +57,9 @@ MODELS: dict[str, Model] = {
     "sklearn.PoissonRegressor": linear.log_regression,
     "sklearn.GammaRegressor": linear.log_regression,
 }
+
+SINGLE = ("xgboost.",)
+"""Libraries that compute in single precision themselves: so do the graphs that we write of their models."""
 
 
 def key(step: Any) -> str:

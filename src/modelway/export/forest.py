@@ -1,7 +1,8 @@
-"""Trees of any family as one `TreeEnsemble` of `ai.onnx.ml` 5, thresholds and leaves in double."""
+"""Trees of any family as one `TreeEnsemble` of `ai.onnx.ml` 5, thresholds and leaves in double unless the library has single."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from onnx import numpy_helper
@@ -88,12 +89,18 @@ class Forest:
         self._nodes += 1
         self._leaves += 1
 
-    def node(self, graph: GraphBuilder, features: str, targets: int = 1) -> str:
-        """double[N, targets]: the sums of the leaves that each row of `features` double[N, n] reaches."""
+    def node(
+        self, graph: GraphBuilder, features: str, targets: int = 1, element: type[np.floating[Any]] = np.float64
+    ) -> str:
+        """element[N, targets]: the sums of the leaves that each row of `features` element[N, n] reaches."""
         columns = self._columns
         children = [np.concatenate(parts).astype(np.int64).tolist() for parts in zip(*columns.children, strict=True)]
         splits, weights = np.concatenate(columns.split), np.concatenate(columns.weights)
-        sets = {"membership_values": numpy_helper.from_array(np.array(self._members), "v")} if self._members else {}
+        sets = (
+            {"membership_values": numpy_helper.from_array(np.array(self._members, dtype=element), "v")}
+            if self._members
+            else {}
+        )
         return graph.op(
             "TreeEnsemble",
             features,
@@ -103,14 +110,14 @@ class Forest:
             post_transform=0,
             tree_roots=self._roots,
             nodes_featureids=np.concatenate(columns.feature).astype(np.int64).tolist(),
-            nodes_splits=numpy_helper.from_array(splits.astype(np.float64), "s"),
+            nodes_splits=numpy_helper.from_array(splits.astype(element), "s"),
             nodes_modes=numpy_helper.from_array(np.concatenate(columns.mode), "m"),
             nodes_truenodeids=children[0],
             nodes_trueleafs=children[1],
             nodes_falsenodeids=children[2],
             nodes_falseleafs=children[3],
             nodes_missing_value_tracks_true=np.concatenate(columns.missing).astype(np.int64).tolist(),
-            leaf_weights=numpy_helper.from_array(weights.astype(np.float64), "w"),
+            leaf_weights=numpy_helper.from_array(weights.astype(element), "w"),
             leaf_targetids=np.concatenate(columns.targets).astype(np.int64).tolist(),
             **sets,
         )

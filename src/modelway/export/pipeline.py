@@ -9,7 +9,7 @@ import numpy as np
 from modelway.errors import ExportError
 from modelway.export import hist_gradient_boosting, splits, stock
 from modelway.export.block import Block, moved, numbers
-from modelway.export.families import MODELS, TRANSFORMERS, key
+from modelway.export.families import MODELS, SINGLE, TRANSFORMERS, key
 from modelway.export.graph import GraphBuilder
 from modelway.records import Exactness
 
@@ -29,11 +29,12 @@ WRAPPERS = {
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One fitted step: its place in the pipeline, its class, written by us ("double") or by the stock converter ("single")."""
+    """One fitted step: its place in the pipeline, its class, how exact its graph is, and whether the stock converter wrote it."""
 
     path: str
     kind: str
     exactness: Exactness
+    stock: bool = False
 
     def __str__(self) -> str:
         return f"{self.path} ({self.kind})"
@@ -57,14 +58,16 @@ class Walk:
             except ExportError as error:
                 reason = error
             else:
-                self.steps.append(Step(path, type(step).__name__, "double"))
+                self.steps.append(
+                    Step(path, type(step).__name__, "single" if key(step).startswith(SINGLE) else "double")
+                )
                 return made
         try:
             made = theirs()
         except ExportError as error:
             told = reason or error
             raise ExportError(f"step {path} ({type(step).__name__}): {told.problem}", told.fix) from error
-        self.steps.append(Step(path, type(step).__name__, "single"))
+        self.steps.append(Step(path, type(step).__name__, "single", stock=True))
         return made
 
 

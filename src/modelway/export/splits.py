@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from modelway.export import lightgbm
+from modelway.export import lightgbm, xgboost
 from modelway.export.block import Block
 
 AT_MOST = 24
@@ -43,6 +43,9 @@ def _of(model: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         return
     if hasattr(model, "booster_"):
         yield from lightgbm.thresholds(model)
+        return
+    if hasattr(model, "get_booster"):
+        yield from xgboost.thresholds(model)
         return
     for name in INNER:
         for member in _flat(getattr(model, name, None)):
