@@ -58,6 +58,23 @@ MODELS: dict[str, Model] = {
     "sklearn.GammaRegressor": linear.log_regression,
 }
 
+DECISIONS: dict[str, Model] = {
+    "lightgbm.LGBMClassifier": lightgbm.decision,
+    "sklearn.GradientBoostingClassifier": trees.boosting_decision,
+    "sklearn.HistGradientBoostingClassifier": hist_gradient_boosting.decision,
+    **dict.fromkeys(
+        [
+            f"sklearn.{name}"
+            for name in (
+                *("LogisticRegression", "LogisticRegressionCV", "SGDClassifier", "LinearSVC", "RidgeClassifier"),
+                *("RidgeClassifierCV", "Perceptron", "LinearDiscriminantAnalysis"),
+            )
+        ],
+        linear.decision,
+    ),
+}
+"""The decision functions that calibration and stacks ask for: double[N, 1] for two classes, else double[N, k]."""
+
 SINGLE = ("xgboost.",)
 """Libraries that compute in single precision themselves: so do the graphs that we write of their models."""
 

@@ -18,6 +18,10 @@ def classifier(graph: GraphBuilder, model: Any, columns: Block) -> str:
     return scores.binary(graph, graph.op("Sigmoid", raw))
 
 
+def decision(graph: GraphBuilder, model: Any, columns: Block) -> str:
+    return _raw(graph, model, columns)
+
+
 def regressor(graph: GraphBuilder, model: Any, columns: Block) -> str:
     link = type(model._loss.link).__name__
     raw = _raw(graph, model, columns)

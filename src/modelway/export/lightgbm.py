@@ -45,6 +45,11 @@ def classifier(graph: GraphBuilder, model: Any, columns: Block) -> str:
     raise ExportError(f"LightGBM has the objective {kind or 'of your own'}, which gives no probabilities", _OBJECTIVES)
 
 
+def decision(graph: GraphBuilder, model: Any, columns: Block) -> str:
+    """The raw score; LightGBM knows a decision function from 4.7 on."""
+    return _raw(graph, _parse(model.booster_.model_to_string()), columns)
+
+
 def regressor(graph: GraphBuilder, model: Any, columns: Block) -> str:
     text = _parse(model.booster_.model_to_string())
     raw = _raw(graph, text, columns)

@@ -25,7 +25,11 @@ def one_against_rest(graph: GraphBuilder, model: Any, columns: Block) -> str:
     raw = _product(graph, model, columns)
     if len(model.classes_) == 2:
         return scores.binary(graph, graph.op("Sigmoid", raw))
-    return scores.normalised(graph, graph.op("Sigmoid", raw), len(model.classes_))
+    return scores.normalised(graph, scores.logistic(graph, raw), len(model.classes_))
+
+
+def decision(graph: GraphBuilder, model: Any, columns: Block) -> str:
+    return _product(graph, model, columns)
 
 
 def regression(graph: GraphBuilder, model: Any, columns: Block) -> str:

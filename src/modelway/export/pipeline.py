@@ -9,7 +9,8 @@ import numpy as np
 from modelway.errors import ExportError
 from modelway.export import hist_gradient_boosting, splits, stock
 from modelway.export.block import Block, moved, numbers
-from modelway.export.families import MODELS, SINGLE, TRANSFORMERS, key
+from modelway.export.composed import COMPOSED
+from modelway.export.families import DECISIONS, MODELS, SINGLE, TRANSFORMERS, key
 from modelway.export.graph import GraphBuilder
 from modelway.records import Exactness
 
@@ -94,24 +95,50 @@ def transformed(walk: Walk, path: str, step: Any, columns: Block) -> Block:
     )
 
 
-def scored(walk: Walk, path: str, model: Any, columns: Block) -> str:
-    """The scores of the last step: probabilities in the order of `classes_`, or predicted values; double[N, k]."""
+def scored(walk: Walk, path: str, model: Any, columns: Block, *, decision: bool = False) -> str:
+    """The scores of the last step: probabilities in the order of `classes_`, or predicted values; double[N, k].
+
+    With `decision`, the decision function of a classifier: double[N, 1] for two classes.
+    """
     name = key(model)
     if name == "sklearn.Pipeline":
         for step, inner in model.steps[:-1]:
             columns = transformed(walk, _under(path, step), inner, columns)
-        return scored(walk, _under(path, model.steps[-1][0]), model.steps[-1][1], columns)
+        return scored(walk, _under(path, model.steps[-1][0]), model.steps[-1][1], columns, decision=decision)
     if name in WRAPPERS:
-        return scored(walk, path, getattr(model, WRAPPERS[name]), columns)
+        return scored(walk, path, getattr(model, WRAPPERS[name]), columns, decision=decision)
+    if name in COMPOSED:
+        return _composed(walk, path, model, columns, decision)
     if name.startswith("sklearn.HistGradientBoosting"):
         columns = hist_gradient_boosting.encoded(walk.graph, model, columns)
     splits.remember(walk.splits, model, columns)
-    known = MODELS.get(name)
+    known = (DECISIONS if decision else MODELS).get(name)
     return walk.written(
         path or "model",
         model,
         known and (lambda: known(walk.graph, model, columns)),
-        lambda: stock.scored(walk.graph, model, columns),
+        (lambda: _no_decision(model)) if decision else (lambda: stock.scored(walk.graph, model, columns)),
+    )
+
+
+def _composed(walk: Walk, path: str, model: Any, columns: Block, decision: bool) -> str:
+    def inner(name: str, member: Any, own: Block, *, decision: bool = False) -> str:
+        return scored(walk, _under(path, name), member, own, decision=decision)
+
+    try:
+        made = COMPOSED[key(model)](walk.graph, model, columns, inner, decision=decision)
+    except ExportError as error:
+        if error.problem.startswith("step "):
+            raise
+        raise ExportError(f"step {path or 'model'} ({type(model).__name__}): {error.problem}", error.fix) from error
+    walk.steps.append(Step(path or "model", type(model).__name__, "double"))
+    return made
+
+
+def _no_decision(model: Any) -> str:
+    raise ExportError(
+        f"no exact graph is known for the decision function of {type(model).__name__}",
+        "use a model of docs/explanation/exact-export.md inside",
     )
 
 

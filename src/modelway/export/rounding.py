@@ -16,7 +16,9 @@ from modelway.export.pipeline import WRAPPERS
 if TYPE_CHECKING:
     import pandas as pd
 
-_UNIT = 2.0**-53
+_UNIT, _SINGLE = 2.0**-53, 2.0**-24
+STACKS = ("sklearn.StackingClassifier", "sklearn.StackingRegressor")
+"""What they transform are the answers of their members, in float32 where all of these are."""
 _ROUNDED = 8
 """Times that a term may have been rounded before it is added: imputed, centred, scaled, weighted, multiplied."""
 
@@ -37,17 +39,22 @@ def slack(estimator: Any, rows: "pd.DataFrame", scores: np.ndarray) -> np.ndarra
         columns: Any = rows
         for step in steps:
             columns = step.transform(columns)
+        unit = _SINGLE if getattr(columns, "dtype", None) == np.float32 else _UNIT
         terms = np.abs(_dense(columns)) @ weights.T + intercept
-        bound = (2 * weights.shape[1] + _ROUNDED) * _UNIT * terms.max(axis=1, keepdims=True)
+        bound = (2 * weights.shape[1] + _ROUNDED) * unit * terms.max(axis=1, keepdims=True)
         if written is linear.log_regression:
             bound = bound * np.maximum(1.0, np.abs(scores).max(axis=1, keepdims=True))
     return np.asarray(np.where(np.isfinite(bound), bound, 0.0))
 
 
 def _last(estimator: Any) -> tuple[Any, list[Any]]:
-    """The model at the end of pipelines and wrappers, and what comes before it."""
+    """The model at the end of pipelines, wrappers and stacks, and what comes before it."""
     steps: list[Any] = []
-    while (name := key(estimator)) == "sklearn.Pipeline" or name in WRAPPERS:
+    while (name := key(estimator)) == "sklearn.Pipeline" or name in WRAPPERS or name in STACKS:
+        if name in STACKS:
+            steps.append(estimator)
+            estimator = estimator.final_estimator_
+            continue
         if name in WRAPPERS:
             estimator = getattr(estimator, WRAPPERS[name])
             continue

@@ -10,6 +10,17 @@ def binary(graph: GraphBuilder, positive: str) -> str:
     return graph.op("Concat", graph.op("Sub", graph.constant(np.float64(1)), positive), positive, axis=1)
 
 
+def logistic(graph: GraphBuilder, tensor: str) -> str:
+    """1 / (1 + e^−x) right to the last digits where it is tiny too, which matters when shares are made of such numbers.
+
+    onnxruntime's `Sigmoid` is 0 far from 0, and its `Exp` stops rising before it overflows: from there on Python has 0.
+    """
+    one = graph.constant(np.float64(1))
+    made = graph.op("Div", one, graph.op("Add", one, graph.op("Exp", graph.op("Neg", tensor))))
+    gone = graph.op("Less", tensor, graph.constant(np.float64(-np.log(np.finfo(np.float64).max))))
+    return graph.op("Where", gone, graph.constant(np.float64(0)), made)
+
+
 def times(graph: GraphBuilder, tensor: str, factor: float) -> str:
     return tensor if factor == 1.0 else graph.op("Mul", tensor, graph.constant(np.float64(factor)))
 

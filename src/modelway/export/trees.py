@@ -51,6 +51,10 @@ def boosting_classifier(graph: GraphBuilder, model: Any, columns: Block) -> str:
     )
 
 
+def boosting_decision(graph: GraphBuilder, model: Any, columns: Block) -> str:
+    return _boosted(graph, model, columns)
+
+
 def boosting_regressor(graph: GraphBuilder, model: Any, columns: Block) -> str:
     return _boosted(graph, model, columns)
 

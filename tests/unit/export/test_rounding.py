@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.ensemble import StackingRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -61,3 +62,17 @@ def test_the_slack_of_usual_models_is_far_below_the_tolerance():
         scores = np.ones((60, 1))
         assert 0 < slack(fitted, rows, scores).max() < 1e-11, model
     assert not slack(DecisionTreeRegressor().fit(rows, y), rows, y[:, None]).any()
+
+
+def test_the_slack_of_a_stack_is_that_of_its_last_model_on_the_answers_of_the_others():
+    rows, y = table(), np.arange(60.0)
+    trees = [("a", DecisionTreeRegressor(max_depth=2)), ("b", DecisionTreeRegressor(max_depth=3))]
+    stack = StackingRegressor(trees, LinearRegression(), cv=2).fit(rows, y)
+    scores = stack.predict(rows)[:, None]
+    np.testing.assert_array_equal(
+        slack(stack, rows, scores), slack(stack.final_estimator_, pd.DataFrame(stack.transform(rows)), scores)
+    )
+    single = slack(stack.final_estimator_, stack.transform(rows).astype(np.float32), scores)
+    assert (single > 1e8 * slack(stack, rows, scores)).all(), (
+        "predictions in float32 are rounded 2^29 times as coarsely"
+    )

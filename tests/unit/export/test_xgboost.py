@@ -7,8 +7,12 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sklearn import ensemble
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OrdinalEncoder
+from sklearn.preprocessing import OrdinalEncoder, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 from modelway.errors import ExportError
 from modelway.export.build import export_estimator
@@ -149,6 +153,34 @@ def test_what_has_no_graph_is_refused_by_name(made, told):
     with pytest.raises(ExportError, match=told) as refused:
         export_estimator(model, NUMERIC, task)
     assert refused.value.fix
+
+
+MADE_OF_IT = {
+    "isotonic": ("binary", lambda: CalibratedClassifierCV(classifier(), method="isotonic", cv=2)),
+    "sigmoid": ("multiclass", lambda: CalibratedClassifierCV(classifier(), method="sigmoid", cv=2)),
+    "vote": (
+        "multiclass",
+        lambda: ensemble.VotingClassifier(
+            [("x", classifier()), ("t", DecisionTreeClassifier(max_depth=4))], voting="soft", weights=[2, 1]
+        ),
+    ),
+    "stack": (
+        "regression",
+        lambda: ensemble.StackingRegressor([("x", regressor()), ("t", regressor(max_depth=2))], cv=2),
+    ),
+    "scaled target": (
+        "regression",
+        lambda: TransformedTargetRegressor(regressor(), transformer=StandardScaler()),
+    ),
+    "logarithm": ("positive", lambda: TransformedTargetRegressor(regressor(), func=np.log1p, inverse_func=np.expm1)),
+}
+
+
+@pytest.mark.parametrize("name", MADE_OF_IT)
+def test_models_made_of_it(name):
+    task, made = MADE_OF_IT[name]
+    y = POSITIVE if task == "positive" else Y[task]
+    gated(made(), "regression" if task == "positive" else task, y)
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
