@@ -54,8 +54,9 @@ MODELS: dict[str, Model] = {
         ],
         linear.regression,
     ),
-    "sklearn.PoissonRegressor": linear.log_regression,
-    "sklearn.GammaRegressor": linear.log_regression,
+    "sklearn.PoissonRegressor": linear.generalised,
+    "sklearn.GammaRegressor": linear.generalised,
+    "sklearn.TweedieRegressor": linear.generalised,
 }
 
 DECISIONS: dict[str, Model] = {

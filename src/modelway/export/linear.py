@@ -36,9 +36,15 @@ def regression(graph: GraphBuilder, model: Any, columns: Block) -> str:
     return _product(graph, model, columns)
 
 
-def log_regression(graph: GraphBuilder, model: Any, columns: Block) -> str:
-    """PoissonRegressor, GammaRegressor: the exponential of the linear form."""
-    return graph.op("Exp", _product(graph, model, columns))
+def generalised(graph: GraphBuilder, model: Any, columns: Block) -> str:
+    """PoissonRegressor, GammaRegressor, TweedieRegressor: the linear form, or its exponential."""
+    raw = _product(graph, model, columns)
+    return graph.op("Exp", raw) if is_exponential(model) else raw
+
+
+def is_exponential(model: Any) -> bool:
+    """Whether a generalised linear model has a logarithm as its link."""
+    return type(model._base_loss.link).__name__ == "LogLink"
 
 
 def _product(graph: GraphBuilder, model: Any, columns: Block) -> str:

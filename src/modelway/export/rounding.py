@@ -42,7 +42,7 @@ def slack(estimator: Any, rows: "pd.DataFrame", scores: np.ndarray) -> np.ndarra
         unit = _SINGLE if getattr(columns, "dtype", None) == np.float32 else _UNIT
         terms = np.abs(_dense(columns)) @ weights.T + intercept
         bound = (2 * weights.shape[1] + _ROUNDED) * unit * terms.max(axis=1, keepdims=True)
-        if written is linear.log_regression:
+        if written is linear.generalised and linear.is_exponential(model):
             bound = bound * np.maximum(1.0, np.abs(scores).max(axis=1, keepdims=True))
     return np.asarray(np.where(np.isfinite(bound), bound, 0.0))
 
