@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from modelway.export import hist_gradient_boosting, lightgbm, linear, numbers, trees, words, xgboost
+from modelway.export import hist_gradient_boosting, lightgbm, linear, network, numbers, trees, words, xgboost
 from modelway.export.block import Block
 from modelway.export.graph import GraphBuilder
 
@@ -40,6 +40,8 @@ MODELS: dict[str, Model] = {
     "xgboost.XGBRFClassifier": xgboost.classifier,
     "xgboost.XGBRegressor": xgboost.regressor,
     "xgboost.XGBRFRegressor": xgboost.regressor,
+    "sklearn.MLPClassifier": network.classifier,
+    "sklearn.MLPRegressor": network.regressor,
     "sklearn.LogisticRegression": linear.logistic,
     "sklearn.LogisticRegressionCV": linear.logistic,
     "sklearn.SGDClassifier": linear.one_against_rest,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from modelway.export import linear
+from modelway.export import linear, network
 from modelway.export.families import MODELS, key
 from modelway.export.pipeline import WRAPPERS
 
@@ -30,21 +30,30 @@ def slack(estimator: Any, rows: "pd.DataFrame", scores: np.ndarray) -> np.ndarra
     """
     model, steps = _last(estimator)
     written = MODELS.get(key(model))
-    if written is None or written.__module__ != linear.__name__:
+    if written is None or written.__module__ not in (linear.__name__, network.__name__):
         return np.zeros((len(rows), 1))
-    weights = np.abs(np.atleast_2d(np.asarray(model.coef_, dtype=np.float64)))
-    intercept = np.abs(np.atleast_1d(np.asarray(model.intercept_, dtype=np.float64)))
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         columns: Any = rows
         for step in steps:
             columns = step.transform(columns)
-        unit = _SINGLE if getattr(columns, "dtype", None) == np.float32 else _UNIT
-        terms = np.abs(_dense(columns)) @ weights.T + intercept
-        bound = (2 * weights.shape[1] + _ROUNDED) * unit * terms.max(axis=1, keepdims=True)
-        if written is linear.generalised and linear.is_exponential(model):
+        weights = model.coefs_[0] if written.__module__ == network.__name__ else model.coef_
+        unit = _SINGLE if getattr(columns, "dtype", None) == np.asarray(weights).dtype == np.float32 else _UNIT
+        if written.__module__ == network.__name__:
+            bound = network.rounding(model, _dense(columns), unit, _ROUNDED)[:, None]
+            exponential = model.out_activation_ == "exp"
+        else:
+            bound = _of_a_sum(model, _dense(columns), unit)
+            exponential = written is linear.generalised and linear.is_exponential(model)
+        if exponential:
             bound = bound * np.maximum(1.0, np.abs(scores).max(axis=1, keepdims=True))
     return np.asarray(np.where(np.isfinite(bound), bound, 0.0))
+
+
+def _of_a_sum(model: Any, columns: np.ndarray, unit: float) -> np.ndarray:
+    weights = np.abs(np.atleast_2d(np.asarray(model.coef_, dtype=np.float64)))
+    terms = np.abs(columns) @ weights.T + np.abs(np.atleast_1d(np.asarray(model.intercept_, dtype=np.float64)))
+    return np.asarray((2 * weights.shape[1] + _ROUNDED) * unit * terms.max(axis=1, keepdims=True))
 
 
 def _last(estimator: Any) -> tuple[Any, list[Any]]:

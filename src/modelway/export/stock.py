@@ -32,6 +32,8 @@ def transformed(graph: GraphBuilder, step: Any, columns: Block) -> Block:
 
 def scored(graph: GraphBuilder, model: Any, columns: Block) -> str:
     """The scores of a model which we do not write ourselves: double[N, k]."""
+    if (outputs := getattr(model, "n_outputs_", 1)) != 1:
+        raise ExportError(f"it has {outputs} targets", "train one model for each target")
     converted, tensor = _converted(graph, model, columns)
     made = graph.include(converted, "x", tensor)
     classes = len(model.classes_) if hasattr(model, "classes_") else 1

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.ensemble import StackingRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRegressor
+from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
@@ -64,6 +65,21 @@ def test_the_slack_of_usual_models_is_far_below_the_tolerance():
     assert not slack(DecisionTreeRegressor().fit(rows, y), rows, y[:, None]).any()
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_the_slack_of_a_network_holds_sums_in_another_order_and_is_far_below_the_tolerance():
+    rows, y = table(), np.arange(60.0)
+    for activation in ("relu", "tanh", "logistic", "identity"):
+        model = MLPRegressor(
+            hidden_layer_sizes=(7, 5), activation=activation, solver="lbfgs", max_iter=30, random_state=0
+        ).fit(rows, y)
+        assert 0 < slack(model, rows, np.ones((60, 1))).max() < 1e-9, activation
+        model.coefs_[1] = model.coefs_[1] * 1e6 - 1e6
+        one, loose = model.predict(rows)[:, None], slack(model, rows, model.predict(rows)[:, None])
+        model.coefs_ = [model.coefs_[0][:, ::-1], model.coefs_[1][::-1, ::-1], model.coefs_[2][::-1]]
+        model.intercepts_ = [model.intercepts_[0][::-1], model.intercepts_[1][::-1], model.intercepts_[2]]
+        assert (np.abs(model.predict(rows)[:, None] - one) <= loose).all(), activation
+
+
 def test_the_slack_of_a_stack_is_that_of_its_last_model_on_the_answers_of_the_others():
     rows, y = table(), np.arange(60.0)
     trees = [("a", DecisionTreeRegressor(max_depth=2)), ("b", DecisionTreeRegressor(max_depth=3))]
@@ -72,7 +88,12 @@ def test_the_slack_of_a_stack_is_that_of_its_last_model_on_the_answers_of_the_ot
     np.testing.assert_array_equal(
         slack(stack, rows, scores), slack(stack.final_estimator_, pd.DataFrame(stack.transform(rows)), scores)
     )
-    single = slack(stack.final_estimator_, stack.transform(rows).astype(np.float32), scores)
-    assert (single > 1e8 * slack(stack, rows, scores)).all(), (
-        "predictions in float32 are rounded 2^29 times as coarsely"
-    )
+
+
+def test_a_sum_in_float32_is_rounded_2_29_times_as_coarsely():
+    rows, ones = table().to_numpy(), np.ones((60, 1))
+    model = LinearRegression().fit(rows, np.arange(60.0))
+    double = slack(model, rows, ones)
+    assert (slack(model, rows.astype(np.float32), ones) < 2 * double).all(), "weights in double: so is the sum"
+    model.coef_ = model.coef_.astype(np.float32)
+    assert (slack(model, rows.astype(np.float32), ones) > 2.0**28 * double).all()
