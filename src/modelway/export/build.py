@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from onnx import TensorProto
@@ -12,6 +12,10 @@ from modelway.export.block import Block, Origin, Slot, block
 from modelway.export.graph import GraphBuilder
 from modelway.export.pipeline import Step, Walk, scored
 from modelway.records import Column, Exactness, Task
+
+Scored = Task | Literal["anomaly"]
+"""What a graph can answer. An anomaly's score is in (0, 1], the higher the odder; no specification asks for one yet."""
+METHODS: Mapping[Scored, str] = {"regression": "predict", "anomaly": "score_samples"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,9 @@ class Exported:
     hints: Hints
 
 
-def export_estimator(estimator: Any, columns: Sequence[Column], task: Task, *, classes: int | None = None) -> Exported:
+def export_estimator(
+    estimator: Any, columns: Sequence[Column], task: Scored, *, classes: int | None = None
+) -> Exported:
     """The estimator, fitted on a pandas frame with these columns in this order, as a graph (see `records.Graph`).
 
     `scores` follow `estimator.classes_`; with `classes`, the labels are codes 0 … classes − 1, and one that the
@@ -60,9 +66,9 @@ def export_estimator(estimator: Any, columns: Sequence[Column], task: Task, *, c
     )
 
 
-def score_places(estimator: Any, task: Task, classes: int | None) -> list[int]:
+def score_places(estimator: Any, task: Scored, classes: int | None) -> list[int]:
     """For each column of the scores, the estimator's own column, or −1 for a class that it has not met."""
-    if task == "regression":
+    if task in METHODS:
         return [0]
     own = list(estimator.classes_)
     if classes is None:
@@ -74,8 +80,9 @@ def score_places(estimator: Any, task: Task, classes: int | None) -> list[int]:
     return [own.index(code) if code in own else -1 for code in range(classes)]
 
 
-def check_fitted(estimator: Any, columns: Sequence[Column], task: Task) -> None:
+def check_fitted(estimator: Any, columns: Sequence[Column], task: Scored) -> None:
     """Raises ExportError when the estimator is not fitted, on other columns, or cannot do the task."""
+    from sklearn.base import is_outlier_detector
     from sklearn.exceptions import NotFittedError
     from sklearn.utils.validation import check_is_fitted
 
@@ -88,7 +95,9 @@ def check_fitted(estimator: Any, columns: Sequence[Column], task: Task) -> None:
     wanted = [column.name for column in columns]
     if seen is not None and list(seen) != wanted:
         raise ExportError(f"{name} was fitted on {list(seen)}, not on {wanted}", "export with the columns of training")
-    method = "predict" if task == "regression" else "predict_proba"
+    if is_outlier_detector(estimator) and task != "anomaly":
+        raise ExportError(f"{name} says how odd a row is, which is no {task} score", "use a classifier or a regressor")
+    method = METHODS.get(task, "predict_proba")
     if not hasattr(estimator, method):
         raise ExportError(f"{name} has no {method} (task: {task})", "use an estimator that has it")
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from modelway.export.build import score_places
-from modelway.records import Column, Task
+from modelway.export.build import Scored, score_places
+from modelway.records import Column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,11 +25,11 @@ class Sides:
     estimator: Any
     session: Any
     columns: tuple[Column, ...]
-    task: Task
+    task: Scored
     places: tuple[int, ...]
 
     @classmethod
-    def of(cls, onnx: bytes, estimator: Any, columns: Sequence[Column], task: Task, classes: int | None) -> "Sides":
+    def of(cls, onnx: bytes, estimator: Any, columns: Sequence[Column], task: Scored, classes: int | None) -> "Sides":
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -44,6 +44,8 @@ class Sides:
             warnings.simplefilter("ignore")
             if self.task == "regression":
                 return np.asarray(self.estimator.predict(rows), dtype=np.float64).reshape(len(rows), 1)
+            if self.task == "anomaly":
+                return -np.asarray(self.estimator.score_samples(rows), dtype=np.float64).reshape(len(rows), 1)
             made = np.asarray(self.estimator.predict_proba(rows), dtype=np.float64)
         padded = np.column_stack([made, np.zeros(len(rows))])
         return padded[:, list(self.places)]

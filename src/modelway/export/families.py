@@ -32,6 +32,7 @@ MODELS: dict[str, Model] = {
     "sklearn.ExtraTreesRegressor": trees.forest_regressor,
     "sklearn.GradientBoostingClassifier": trees.boosting_classifier,
     "sklearn.GradientBoostingRegressor": trees.boosting_regressor,
+    "sklearn.IsolationForest": trees.isolation,
     "sklearn.HistGradientBoostingClassifier": hist_gradient_boosting.classifier,
     "sklearn.HistGradientBoostingRegressor": hist_gradient_boosting.regressor,
     "lightgbm.LGBMClassifier": lightgbm.classifier,

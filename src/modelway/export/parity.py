@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from modelway.errors import ParityError
-from modelway.export.build import Hints, export_estimator
+from modelway.export.build import Hints, Scored, export_estimator
 from modelway.export.cases import adversarial_rows
 from modelway.export.compare import RAISED, Sides, distance
 from modelway.export.refusals import find_refusals, refused
 from modelway.export.rounding import slack
-from modelway.records import Column, Exactness, Parity, Task
+from modelway.records import Column, Exactness, Parity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +34,7 @@ def check_parity(
     onnx: bytes,
     estimator: Any,
     columns: Sequence[Column],
-    task: Task,
+    task: Scored,
     sample: "pd.DataFrame",
     *,
     exactness: Exactness,
@@ -76,7 +76,7 @@ class _Decision:
         return scores[:, self.place] >= self.threshold
 
     def tied(self, scores: np.ndarray, slack: np.ndarray) -> np.ndarray:
-        if self.place is None or scores.shape[1] < 2:
+        if self.place is None or (self.threshold is None and scores.shape[1] < 2):
             return np.zeros(len(scores), dtype=bool)
         if self.threshold is None:
             highest = np.sort(scores, axis=1)
@@ -178,9 +178,11 @@ def _rows(frames: "Mapping[str, pd.DataFrame]", refuses: Mapping[str, Any]) -> "
     return rows[kept].reset_index(drop=True), names[kept]
 
 
-def _decision(estimator: Any, threshold: float | None, positive: str | int | None, task: Task) -> _Decision:
+def _decision(estimator: Any, threshold: float | None, positive: str | int | None, task: Scored) -> _Decision:
     if task == "regression":
         return _Decision(None, None)
+    if task == "anomaly":
+        return _Decision(threshold, None if threshold is None else 0)
     labels = [str(label) for label in estimator.classes_]
     if isinstance(positive, str):
         if positive not in labels:

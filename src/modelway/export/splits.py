@@ -47,6 +47,10 @@ def _of(model: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     if hasattr(model, "get_booster"):
         yield from xgboost.thresholds(model)
         return
+    if hasattr(model, "estimators_features_"):
+        for member, own in zip(model.estimators_, model.estimators_features_, strict=True):
+            yield from ((np.asarray(own)[features], thresholds) for features, thresholds in _of(member))
+        return
     for name in INNER:
         for member in _flat(getattr(model, name, None)):
             yield from _of(member)

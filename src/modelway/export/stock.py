@@ -34,6 +34,8 @@ def scored(graph: GraphBuilder, model: Any, columns: Block) -> str:
     """The scores of a model which we do not write ourselves: double[N, k]."""
     if (outputs := getattr(model, "n_outputs_", 1)) != 1:
         raise ExportError(f"it has {outputs} targets", "train one model for each target")
+    if hasattr(model, "score_samples") and not hasattr(model, "predict_proba"):
+        raise ExportError("no exact graph is known for it", "use IsolationForest")
     converted, tensor = _converted(graph, model, columns)
     made = graph.include(converted, "x", tensor)
     classes = len(model.classes_) if hasattr(model, "classes_") else 1

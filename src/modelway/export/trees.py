@@ -1,8 +1,9 @@
-"""scikit-learn's DecisionTree, RandomForest, ExtraTrees and GradientBoosting.
+"""scikit-learn's DecisionTree, RandomForest, ExtraTrees, GradientBoosting and IsolationForest.
 
 All of them round their input to float32 before they compare it with thresholds in double: so does the graph.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,30 @@ def boosting_decision(graph: GraphBuilder, model: Any, columns: Block) -> str:
 
 def boosting_regressor(graph: GraphBuilder, model: Any, columns: Block) -> str:
     return _boosted(graph, model, columns)
+
+
+def isolation(graph: GraphBuilder, model: Any, columns: Block) -> str:
+    """IsolationForest: `−score_samples`, in (0, 1], the higher the odder (Liu, Ting and Zhou 2008)."""
+    forest, count = Forest(), len(model.estimators_)
+    lengths = zip(model._decision_path_lengths, model._average_path_length_per_tree, strict=True)
+    for member, features, (passed, below) in zip(model.estimators_, model.estimators_features_, lengths, strict=True):
+        tree = _tree(member.tree_, passed + below - 1.0)
+        forest.add(replace(tree, feature=np.asarray(features)[np.maximum(tree.feature, 0)]))
+    depth = forest.node(graph, _single(graph, columns))
+    usual = count * _average_path_length(model._max_samples)
+    shares = (
+        graph.op("Div", depth, graph.constant(np.float64(usual)))
+        if usual
+        else graph.op("Exp", scores.times(graph, depth, 0.0))
+    )
+    return graph.op("Pow", graph.constant(np.float64(2)), graph.op("Neg", shares))
+
+
+def _average_path_length(rows: int) -> float:
+    """Of an unsuccessful search in a binary tree of so many rows."""
+    if rows <= 2:
+        return float(max(rows - 1, 0))
+    return float(2.0 * (np.log(rows - 1.0) + np.euler_gamma) - 2.0 * (rows - 1.0) / rows)
 
 
 def _boosted(graph: GraphBuilder, model: Any, columns: Block) -> str:
