@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from modelway.export import hist_gradient_boosting, lightgbm, linear, network, numbers, trees, words, xgboost
+from modelway.export import catboost, hist_gradient_boosting, lightgbm, linear, network, numbers, trees, words, xgboost
 from modelway.export.block import Block
 from modelway.export.graph import GraphBuilder
 
@@ -37,6 +37,8 @@ MODELS: dict[str, Model] = {
     "sklearn.HistGradientBoostingRegressor": hist_gradient_boosting.regressor,
     "lightgbm.LGBMClassifier": lightgbm.classifier,
     "lightgbm.LGBMRegressor": lightgbm.regressor,
+    "catboost.CatBoostClassifier": catboost.classifier,
+    "catboost.CatBoostRegressor": catboost.regressor,
     "xgboost.XGBClassifier": xgboost.classifier,
     "xgboost.XGBRFClassifier": xgboost.classifier,
     "xgboost.XGBRegressor": xgboost.regressor,

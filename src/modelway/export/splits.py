@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from modelway.export import lightgbm, xgboost
+from modelway.export import catboost, lightgbm, xgboost
 from modelway.export.block import Block
 
 AT_MOST = 24
@@ -43,6 +43,9 @@ def _of(model: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         return
     if hasattr(model, "booster_"):
         yield from lightgbm.thresholds(model)
+        return
+    if hasattr(model, "get_all_params") and hasattr(model, "tree_count_"):
+        yield from catboost.thresholds(model)
         return
     if hasattr(model, "get_booster"):
         yield from xgboost.thresholds(model)
