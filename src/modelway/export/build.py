@@ -39,15 +39,21 @@ class Exported:
 
 
 def export_estimator(
-    estimator: Any, columns: Sequence[Column], task: Scored, *, classes: int | None = None
+    estimator: Any,
+    columns: Sequence[Column],
+    task: Scored,
+    *,
+    classes: int | None = None,
+    words: Mapping[str, Sequence[str]] | None = None,
 ) -> Exported:
     """The estimator, fitted on a pandas frame with these columns in this order, as a graph (see `records.Graph`).
 
     `scores` follow `estimator.classes_`; with `classes`, the labels are codes 0 … classes − 1, and one that the
-    estimator has not met gets probability 0. Raises ExportError with the step that has no exact graph.
+    estimator has not met gets probability 0. `words` are those of training by column, for models that keep hashes of
+    them only (CatBoost). Raises ExportError with the step that has no exact graph.
     """
     check_fitted(estimator, columns, task)
-    walk = Walk(GraphBuilder())
+    walk = Walk(GraphBuilder(), vocabulary=words or {})
     try:
         made = scored(walk, "", estimator, _inputs(walk.graph, columns))
     except ExportError as error:

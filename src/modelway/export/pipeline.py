@@ -1,13 +1,13 @@
 """Walks Pipeline, ColumnTransformer and FeatureUnion down to single steps, and has each written."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
 
 from modelway.errors import ExportError
-from modelway.export import hist_gradient_boosting, splits, stock
+from modelway.export import catboost_words, hist_gradient_boosting, splits, stock
 from modelway.export.block import Block, moved, numbers
 from modelway.export.composed import COMPOSED
 from modelway.export.families import DECISIONS, MODELS, SINGLE, TRANSFORMERS, key
@@ -49,6 +49,7 @@ class Walk:
     steps: list[Step] = field(default_factory=list)
     splits: dict[str, list[float]] = field(default_factory=dict)
     words: dict[str, list[str]] = field(default_factory=dict)
+    vocabulary: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def written(self, path: str, step: Any, ours: Callable[[], T] | None, theirs: Callable[[], T]) -> T:
         """By us when we can, else by the stock converter; ExportError with the step's name when neither can."""
@@ -111,6 +112,11 @@ def scored(walk: Walk, path: str, model: Any, columns: Block, *, decision: bool 
         return _composed(walk, path, model, columns, decision)
     if name.startswith("sklearn.HistGradientBoosting"):
         columns = hist_gradient_boosting.encoded(walk.graph, model, columns)
+    if name.startswith("catboost."):
+        for slot in columns:
+            if slot.kind == "word" and slot.origin is not None:
+                walk.words.setdefault(slot.origin.column, []).extend(walk.vocabulary.get(slot.origin.column, ()))
+        columns = catboost_words.encoded(walk.graph, model, columns, walk.vocabulary)
     splits.remember(walk.splits, model, columns)
     known = (DECISIONS if decision else MODELS).get(name)
     return walk.written(
