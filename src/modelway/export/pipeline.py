@@ -8,9 +8,10 @@ import numpy as np
 
 from modelway.errors import ExportError
 from modelway.export import hist_gradient_boosting, splits, stock
-from modelway.export.block import Block, moved, numbers
-from modelway.export.families import MODELS, TRANSFORMERS, key
+from modelway.export.block import Block, block, moved, numbers
+from modelway.export.families import MODELS, key
 from modelway.export.graph import GraphBuilder
+from modelway.export.transformers import TRANSFORMERS
 from modelway.records import Exactness
 
 T = TypeVar("T")
@@ -77,11 +78,10 @@ def transformed(walk: Walk, path: str, step: Any, columns: Block) -> Block:
     name = key(step)
     if name in COMPOSITES:
         return COMPOSITES[name](walk, path, step, columns)
-    if name == "sklearn.FunctionTransformer" and step.func is None:
-        return columns
     if name.startswith("sklearn.") and hasattr(step, "get_support"):
         return tuple(slot for slot, kept in zip(columns, step.get_support(), strict=True) if kept)
     _remember_words(walk, step, columns)
+    splits.remember_edges(walk.splits, step, columns)
     known = TRANSFORMERS.get(name)
     return walk.written(
         path,
@@ -147,6 +147,8 @@ def _weighted(walk: Walk, columns: Block, weight: float | None) -> Block:
     if weight is None or not columns:
         return columns
     heavy = walk.graph.op("Mul", numbers(walk.graph, columns), walk.graph.constant(np.float64(weight)))
+    if weight == 0:
+        return block(heavy, "number", [None] * len(columns))
     return moved(columns, heavy, np.full(len(columns), 1.0 / weight), np.zeros(len(columns)))
 
 

@@ -1,12 +1,12 @@
-"""Where the trees of a model split, in the units of the input columns: what the parity gate must hit."""
+"""Where trees split and bins end, in the units of the input columns: what the parity gate must hit."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from modelway.export import lightgbm
-from modelway.export.block import Block
+from modelway.export.block import Block, Slot
 
 AT_MOST = 24
 """Thresholds a column, evenly over all that its trees have."""
@@ -21,13 +21,36 @@ def remember(found: dict[str, list[float]], model: Any, columns: Block) -> None:
         for feature in np.unique(features):
             by_feature.setdefault(int(feature), []).append(thresholds[features == feature])
     for feature, parts in sorted(by_feature.items()):
-        origin = columns[feature].origin if feature < len(columns) else None
-        if origin is None or columns[feature].kind != "number":
-            continue
-        values = _turning_points(_spread(np.concatenate(parts)))
-        raw = values * origin.scale + origin.shift
-        if len(finite := raw[np.isfinite(raw)]):  # none where trees only ask whether a value is missing
-            found.setdefault(origin.column, []).extend(finite.tolist())
+        if feature < len(columns):
+            _add(found, columns[feature], np.concatenate(parts))
+
+
+def remember_edges(found: dict[str, list[float]], step: Any, columns: Block) -> None:
+    """Add to `found` the edges of a transformer's bins, its knots, or its threshold."""
+    for slot, edges in zip(columns, _edges(step, len(columns)), strict=False):
+        _add(found, slot, np.asarray(edges, dtype=np.float64))
+
+
+def _edges(step: Any, width: int) -> Sequence[Any]:
+    """One list a column; none for a step that has no edges."""
+    if hasattr(step, "bin_edges_"):
+        return list(step.bin_edges_)
+    if hasattr(step, "bsplines_"):
+        return [own.t[own.k : len(own.t) - own.k] for own in step.bsplines_]
+    if hasattr(step, "quantiles_"):
+        return list(np.asarray(step.quantiles_).T)
+    if type(step).__name__ == "Binarizer":
+        return [[step.threshold]] * width
+    return []
+
+
+def _add(found: dict[str, list[float]], slot: Slot, thresholds: np.ndarray) -> None:
+    origin = slot.origin
+    if origin is None or slot.kind != "number":
+        return
+    raw = _turning_points(_spread(thresholds)) * origin.scale + origin.shift
+    if len(finite := raw[np.isfinite(raw)]):  # none where trees only ask whether a value is missing
+        found.setdefault(origin.column, []).extend(finite.tolist())
 
 
 def _of(model: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:

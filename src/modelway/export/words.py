@@ -30,6 +30,14 @@ def imputer(graph: GraphBuilder, step: Any, columns: Block) -> Block:
     return filled + block(marks, "number", [None] * len(step.indicator_.features_))
 
 
+def indicator(graph: GraphBuilder, step: Any, columns: Block) -> Block:
+    """MissingIndicator of words: `missing_values` is a word, "" as a rule."""
+    if not isinstance(step.missing_values, str):
+        raise ExportError("an indicator of missing words looks for NaN", 'set missing_values=""')
+    gone = graph.op("Equal", words(graph, columns), graph.words([step.missing_values]))
+    return block(graph.cast(gone, TensorProto.DOUBLE), "number", [None] * len(columns))
+
+
 def one_hot(graph: GraphBuilder, step: Any, columns: Block) -> Block:
     """OneHotEncoder: infrequent categories share their last column, dropped and unknown ones have none."""
     codes, unknown, widths = zip(*(_one_hot_codes(step, i) for i in range(len(columns))), strict=True)
@@ -50,7 +58,7 @@ def ordinal(graph: GraphBuilder, step: Any, columns: Block) -> Block:
     found = []
     for i, slot in enumerate(columns):
         codes = _ordinal_codes(step, i)
-        found.append(_look_up(graph, joined(graph, (slot,)), slot.kind, step.categories_[i], codes, unknown))
+        found.append(look_up(graph, joined(graph, (slot,)), slot.kind, step.categories_[i], codes, unknown))
     values = found[0] if len(found) == 1 else graph.op("Concat", *found, axis=1)
     return block(values, "number", [None] * len(columns))
 
@@ -116,9 +124,7 @@ def _by_code(
 ) -> str:
     """bool[N, width]: each value looked up once, its code compared with the places of its columns."""
     found = [
-        _look_up(
-            graph, joined(graph, (slot,)), slot.kind, step.categories_[i], [float(c) for c in codes[i]], unknown[i]
-        )
+        look_up(graph, joined(graph, (slot,)), slot.kind, step.categories_[i], [float(c) for c in codes[i]], unknown[i])
         for i, slot in enumerate(columns)
     ]
     values = found[0] if len(found) == 1 else graph.op("Concat", *found, axis=1)
@@ -127,7 +133,7 @@ def _by_code(
     return graph.op("Equal", graph.op("Gather", values, graph.constant(owner), axis=1), graph.row(place))
 
 
-def _look_up(
+def look_up(
     graph: GraphBuilder, values: str, kind: str, categories: Any, codes: Sequence[float], unknown: float
 ) -> str:
     """double[N, 1]: the code of each value, `unknown` when it is none of the categories."""
