@@ -16,7 +16,7 @@ def imputer(graph: GraphBuilder, step: Any, columns: Block) -> Block:
     if all(slot.kind == "word" for slot in columns):
         return words.imputer(graph, step, columns)
     fill = np.asarray(step.statistics_, dtype=np.float64)
-    kept = np.ones(len(fill), bool) if step.strategy == "constant" or step.keep_empty_features else ~np.isnan(fill)
+    kept = ~np.isnan(fill) | step.keep_empty_features
     left = tuple(slot for slot, keep in zip(columns, kept, strict=True) if keep)
     values = numbers(graph, left)
     filled = held(left, graph.op("Where", _missing(graph, values, step.missing_values), graph.row(fill[kept]), values))

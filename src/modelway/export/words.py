@@ -16,18 +16,21 @@ DIRECT = 256
 
 def imputer(graph: GraphBuilder, step: Any, columns: Block) -> Block:
     """SimpleImputer of words: `missing_values` is a word; NaN and None never come, since a missing word is ""."""
-    values, fill = words(graph, columns), [str(v) for v in step.statistics_]
+    kept = [isinstance(fill, str) or step.keep_empty_features for fill in step.statistics_]
+    left = tuple(slot for slot, keep in zip(columns, kept, strict=True) if keep)
+    fill = [str(fill) for fill, keep in zip(step.statistics_, kept, strict=True) if keep]
     if not isinstance(step.missing_values, str):
         if step.add_indicator and len(step.indicator_.features_):
             raise ExportError("an indicator of missing words looks for NaN", 'set missing_values=""')
-        return columns
-    gone = graph.op("Equal", values, graph.words([step.missing_values]))
-    filled = held(columns, graph.op("Where", gone, graph.words(fill), values))
+        return left
+    filled: Block = ()
+    if left:
+        values = words(graph, left)
+        gone = graph.op("Equal", values, graph.words([step.missing_values]))
+        filled = held(left, graph.op("Where", gone, graph.words(fill), values))
     if not step.add_indicator or not len(step.indicator_.features_):
         return filled
-    chosen = graph.op("Gather", gone, graph.constant(np.asarray(step.indicator_.features_)), axis=1)
-    marks = graph.cast(chosen, TensorProto.DOUBLE)
-    return filled + block(marks, "number", [None] * len(step.indicator_.features_))
+    return filled + indicator(graph, step.indicator_, tuple(columns[i] for i in step.indicator_.features_))
 
 
 def indicator(graph: GraphBuilder, step: Any, columns: Block) -> Block:
@@ -106,8 +109,8 @@ def _by_comparing(graph: GraphBuilder, step: Any, columns: Block, codes: Sequenc
     """bool[N, width]: each column compared with all its categories at once."""
     places, wanted = [], []
     for i, own in enumerate(codes):
-        for code, category in zip(own, step.categories_[i], strict=True):
-            if code >= 0:
+        for code, category in sorted(zip(own, step.categories_[i], strict=True), key=lambda pair: pair[0]):
+            if code >= 0:  # a single infrequent category has the last place
                 places.append(i)
                 wanted.append(str(category))
     spread = graph.op("Gather", words(graph, columns), graph.constant(places), axis=1)
