@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import onnx
+import pandas as pd
 import pytest
 from onnx import numpy_helper
 from sklearn.calibration import CalibratedClassifierCV
@@ -19,6 +20,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from modelway.errors import ExportError, ParityError
 from modelway.export.build import export_estimator
 from modelway.export.parity import check_parity
+from modelway.export.refusals import altered
 from modelway.records import Column
 from tests.unit.export.frames import NUMBERS, frame, targets
 
@@ -157,3 +159,9 @@ def test_neighbours_are_refused(model):
     with pytest.raises(ExportError, match="neighbours") as refused:
         export_estimator(fitted(model), COLUMNS, "binary")
     assert "HistGradientBoosting" in refused.value.fix
+
+
+def test_one_altered_copy_leaves_the_row_as_it_was():
+    base = pd.DataFrame({"a": [1.0], "w": ["x"]})
+    assert altered(base, [("a", -1.0)])["a"].tolist() == [-1.0]
+    assert base["a"].tolist() == [1.0]

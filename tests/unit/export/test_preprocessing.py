@@ -100,7 +100,9 @@ SELECTORS = {
     "variance": lambda: select.VarianceThreshold(0.1),
     "from a forest": lambda: select.SelectFromModel(RandomForestClassifier(5, random_state=0)),
     "recursive": lambda: select.RFE(RandomForestClassifier(2, random_state=0), n_features_to_select=3, step=5),
-    "sequential": lambda: select.SequentialFeatureSelector(LinearRegression(), n_features_to_select=1, cv=2),
+    "sequential": lambda: select.SequentialFeatureSelector(
+        LogisticRegression(max_iter=50), n_features_to_select=1, cv=2
+    ),
 }
 
 
@@ -229,6 +231,26 @@ def test_unions_with_weights_passthrough_and_drop():
     )
     weights = {"n": 3.0}
     proved(make_pipeline(split(filled(union), transformer_weights=weights), RandomForestClassifier(4, random_state=0)))
+
+
+@pytest.mark.parametrize(
+    ("step", "least"),
+    [
+        (pre.FunctionTransformer(np.log), 5e-324),
+        (pre.FunctionTransformer(np.sqrt), 0.0),
+        (pre.FunctionTransformer(np.log1p), np.nextafter(-1.0, 0.0)),
+        (pre.PowerTransformer("box-cox"), 5e-324),
+    ],
+    ids=["log", "sqrt", "log1p", "box-cox"],
+)
+@pytest.mark.parametrize("model", [LogisticRegression, HistGradientBoostingClassifier])
+def test_numbers_that_have_no_logarithm_are_refused_where_python_raises_or_has_no_score(step, least, model):
+    steps = ColumnTransformer([("a", make_pipeline(SimpleImputer(), step), ["amount"])])
+    _, proof = proved(make_pipeline(steps, model()))
+    takes_missing = model is HistGradientBoostingClassifier and not isinstance(step, pre.PowerTransformer)
+    assert proof.refuses.get("below", {}) == ({} if takes_missing else {"amount": least})
+    assert proof.refuses.get("beyond", {}) == {}
+    assert proof.parity.cases["holdout"] == len(HELD)
 
 
 @pytest.mark.parametrize("reader", [CountVectorizer(), TfidfVectorizer(), HashingVectorizer(n_features=16)])
