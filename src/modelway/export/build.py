@@ -64,7 +64,7 @@ def score_places(estimator: Any, task: Task, classes: int | None) -> list[int]:
     """For each column of the scores, the estimator's own column, or −1 for a class that it has not met."""
     if task == "regression":
         return [0]
-    own = list(estimator.classes_)
+    own = list(labels(estimator))
     if classes is None:
         return list(range(len(own)))
     if not set(own) <= set(range(classes)):
@@ -72,6 +72,11 @@ def score_places(estimator: Any, task: Task, classes: int | None) -> list[int]:
             f"the estimator knows the classes {own}, not codes below {classes}", "fit it on codes, as training does"
         )
     return [own.index(code) if code in own else -1 for code in range(classes)]
+
+
+def labels(estimator: Any) -> Any:
+    """The classes in the order of the scores; optbinning's Scorecard leaves them to the estimator inside."""
+    return estimator.classes_ if hasattr(estimator, "classes_") else estimator.estimator_.classes_
 
 
 def check_fitted(estimator: Any, columns: Sequence[Column], task: Task) -> None:

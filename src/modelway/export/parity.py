@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from modelway.errors import ParityError
-from modelway.export.build import Hints, export_estimator
+from modelway.export.build import Hints, export_estimator, labels
 from modelway.export.cases import adversarial_rows
 from modelway.export.compare import RAISED, Sides, distance
 from modelway.export.refusals import find_refusals, refused
@@ -181,12 +181,12 @@ def _rows(frames: "Mapping[str, pd.DataFrame]", refuses: Mapping[str, Any]) -> "
 def _decision(estimator: Any, threshold: float | None, positive: str | int | None, task: Task) -> _Decision:
     if task == "regression":
         return _Decision(None, None)
-    labels = [str(label) for label in estimator.classes_]
+    own = [str(label) for label in labels(estimator)]
     if isinstance(positive, str):
-        if positive not in labels:
-            raise ParityError(f"the positive class {positive!r} is none of {labels}", "give the place of its score")
-        return _Decision(threshold, labels.index(positive))
-    return _Decision(threshold, len(labels) - 1 if positive is None else positive)
+        if positive not in own:
+            raise ParityError(f"the positive class {positive!r} is none of {own}", "give the place of its score")
+        return _Decision(threshold, own.index(positive))
+    return _Decision(threshold, len(own) - 1 if positive is None else positive)
 
 
 def _shown(rows: Any, place: int) -> str:

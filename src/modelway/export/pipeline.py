@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from modelway.errors import ExportError
-from modelway.export import hist_gradient_boosting, splits, stock
+from modelway.export import hist_gradient_boosting, optbinning, splits, stock
 from modelway.export.block import Block, block, moved, numbers
 from modelway.export.families import MODELS, key
 from modelway.export.graph import GraphBuilder
@@ -100,6 +100,8 @@ def scored(walk: Walk, path: str, model: Any, columns: Block) -> str:
         return scored(walk, _under(path, model.steps[-1][0]), model.steps[-1][1], columns)
     if name in WRAPPERS:
         return scored(walk, path, getattr(model, WRAPPERS[name]), columns)
+    if name == "optbinning.Scorecard":
+        return _scorecard(walk, path, model, columns)
     if name.startswith("sklearn.HistGradientBoosting"):
         columns = hist_gradient_boosting.encoded(walk.graph, model, columns)
     splits.remember(walk.splits, model, columns)
@@ -110,6 +112,15 @@ def scored(walk: Walk, path: str, model: Any, columns: Block) -> str:
         known and (lambda: known(walk.graph, model, columns)),
         lambda: stock.scored(walk.graph, model, columns),
     )
+
+
+def _scorecard(walk: Walk, path: str, model: Any, columns: Block) -> str:
+    """Weights of evidence, then the estimator inside; points are a way to show them, and no part of its probabilities."""
+    process = model.binning_process_
+    _remember_words(walk, process, columns)
+    splits.remember_edges(walk.splits, process, columns)
+    walk.steps.append(Step(_under(path, "binning_process_"), type(process).__name__, "double"))
+    return scored(walk, _under(path, "estimator_"), model.estimator_, optbinning.weights(walk.graph, model, columns))
 
 
 def _pipeline(walk: Walk, path: str, step: Any, columns: Block) -> Block:
@@ -153,6 +164,11 @@ def _weighted(walk: Walk, columns: Block, weight: float | None) -> Block:
 
 
 def _remember_words(walk: Walk, step: Any, columns: Block) -> None:
+    if process := optbinning.process(step):
+        for one in optbinning.variables(process, columns):
+            if one.slot.origin is not None and one.words:
+                walk.words.setdefault(one.slot.origin.column, []).extend(one.words)
+        return
     categories = getattr(step, "categories_", None)
     if categories is None or len(categories) != len(columns):
         return

@@ -1,11 +1,11 @@
 """Where trees split and bins end, in the units of the input columns: what the parity gate must hit."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from modelway.export import lightgbm
+from modelway.export import lightgbm, optbinning
 from modelway.export.block import Block, Slot
 
 AT_MOST = 24
@@ -27,21 +27,24 @@ def remember(found: dict[str, list[float]], model: Any, columns: Block) -> None:
 
 def remember_edges(found: dict[str, list[float]], step: Any, columns: Block) -> None:
     """Add to `found` the edges of a transformer's bins, its knots, or its threshold."""
-    for slot, edges in zip(columns, _edges(step, len(columns)), strict=False):
+    for slot, edges in _edges(step, columns):
         _add(found, slot, np.asarray(edges, dtype=np.float64))
 
 
-def _edges(step: Any, width: int) -> Sequence[Any]:
-    """One list a column; none for a step that has no edges."""
+def _edges(step: Any, columns: Block) -> Iterable[tuple[Slot, Any]]:
+    """The edges of each column; none for a step that has no edges."""
+    own: Sequence[Any] = ()
     if hasattr(step, "bin_edges_"):
-        return list(step.bin_edges_)
-    if hasattr(step, "bsplines_"):
-        return [own.t[own.k : len(own.t) - own.k] for own in step.bsplines_]
-    if hasattr(step, "quantiles_"):
-        return list(np.asarray(step.quantiles_).T)
-    if type(step).__name__ == "Binarizer":
-        return [[step.threshold]] * width
-    return []
+        own = list(step.bin_edges_)
+    elif hasattr(step, "bsplines_"):
+        own = [spline.t[spline.k : len(spline.t) - spline.k] for spline in step.bsplines_]
+    elif hasattr(step, "quantiles_"):
+        own = list(np.asarray(step.quantiles_).T)
+    elif type(step).__name__ == "Binarizer":
+        own = [[step.threshold]] * len(columns)
+    elif process := optbinning.process(step):
+        return [(one.slot, one.edges) for one in optbinning.variables(process, columns)]
+    return zip(columns, own, strict=False)
 
 
 def _add(found: dict[str, list[float]], slot: Slot, thresholds: np.ndarray) -> None:

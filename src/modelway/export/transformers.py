@@ -3,7 +3,18 @@
 from collections.abc import Callable
 from typing import Any
 
-from modelway.export import bins, functions, numbers, polynomials, powers, quantiles, splines, target_encoder, words
+from modelway.export import (
+    bins,
+    functions,
+    numbers,
+    optbinning,
+    polynomials,
+    powers,
+    quantiles,
+    splines,
+    target_encoder,
+    words,
+)
 from modelway.export.block import Block
 from modelway.export.graph import GraphBuilder
 
@@ -27,4 +38,6 @@ TRANSFORMERS: dict[str, Transformer] = {
     "sklearn.OneHotEncoder": words.one_hot,
     "sklearn.OrdinalEncoder": words.ordinal,
     "sklearn.TargetEncoder": target_encoder.target_encoder,
+    "optbinning.BinningProcess": optbinning.binning_process,
+    "optbinning.Scorecard": optbinning.points,
 }
