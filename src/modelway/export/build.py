@@ -13,6 +13,9 @@ from modelway.export.graph import GraphBuilder
 from modelway.export.pipeline import Step, Walk, scored
 from modelway.records import Column, Exactness, Task
 
+SEVERAL = ("MultiOutputRegressor", "MultiOutputClassifier", "RegressorChain", "ClassifierChain")
+ONE_EACH = "train one model for each target"
+
 
 @dataclass(frozen=True, slots=True)
 class Hints:
@@ -85,6 +88,8 @@ def check_fitted(estimator: Any, columns: Sequence[Column], task: Task) -> None:
     from sklearn.utils.validation import check_is_fitted
 
     name = type(estimator).__name__
+    if name in SEVERAL or isinstance(getattr(estimator, "classes_", None), list):
+        raise ExportError(f"{name} predicts several targets, and a version has one", ONE_EACH)
     try:
         check_is_fitted(estimator)
     except (NotFittedError, TypeError) as error:
