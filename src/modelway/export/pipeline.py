@@ -1,14 +1,14 @@
 """Walks Pipeline, ColumnTransformer and FeatureUnion down to single steps, and has each written."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
 
 from modelway.errors import ExportError
-from modelway.export import hist_gradient_boosting, optbinning, splits, stock
-from modelway.export.block import Block, block, moved, numbers
+from modelway.export import asked, hist_gradient_boosting, optbinning, splits, stock
+from modelway.export.block import Block, Slot, block, moved, numbers
 from modelway.export.families import MODELS, key
 from modelway.export.graph import GraphBuilder
 from modelway.export.transformers import TRANSFORMERS
@@ -164,17 +164,18 @@ def _weighted(walk: Walk, columns: Block, weight: float | None) -> Block:
 
 
 def _remember_words(walk: Walk, step: Any, columns: Block) -> None:
-    if process := optbinning.process(step):
-        for one in optbinning.variables(process, columns):
-            if one.slot.origin is not None and one.words:
-                walk.words.setdefault(one.slot.origin.column, []).extend(one.words)
-        return
-    categories = getattr(step, "categories_", None)
-    if categories is None or len(categories) != len(columns):
-        return
-    for slot, known in zip(columns, categories, strict=True):
+    for slot, known in _known_words(step, columns):
         if slot.kind == "word" and slot.origin is not None:
             walk.words.setdefault(slot.origin.column, []).extend(str(word) for word in known)
+
+
+def _known_words(step: Any, columns: Block) -> Iterable[tuple[Slot, Iterable[Any]]]:
+    if process := optbinning.process(step):
+        return [(one.slot, one.words) for one in optbinning.variables(process, columns)]
+    if key(step) in asked.ENCODERS:
+        return [(slot, asked.categories(step, n)) for n, slot in zip(step.feature_names_in_, columns, strict=True)]
+    categories = getattr(step, "categories_", None)
+    return [] if categories is None or len(categories) != len(columns) else zip(columns, categories, strict=True)
 
 
 def _under(path: str, name: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from modelway.export import (
+    asked,
     bins,
     functions,
     numbers,
@@ -38,6 +39,7 @@ TRANSFORMERS: dict[str, Transformer] = {
     "sklearn.OneHotEncoder": words.one_hot,
     "sklearn.OrdinalEncoder": words.ordinal,
     "sklearn.TargetEncoder": target_encoder.target_encoder,
+    **dict.fromkeys(asked.ENCODERS, asked.encoder),
     "optbinning.BinningProcess": optbinning.binning_process,
     "optbinning.Scorecard": optbinning.points,
 }
