@@ -117,6 +117,14 @@ def test_a_scorecard_gives_its_probabilities(rounding):
     assert [step.path for step in made.steps] == ["binning_process_", "estimator_"]
 
 
+def test_a_scorecard_remembers_what_it_was_fitted_to_make_of_missing_values():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = card().fit(TABLE, Y["binary"], metric_missing="empirical", metric_special=0.5)
+    made = export_estimator(model, COLUMNS, "binary")
+    check_parity(made.onnx, model, COLUMNS, "binary", HELD, exactness="double", seed=0, hints=made.hints)
+
+
 def test_the_points_of_a_scorecard_feed_another_model():
     made, _ = proved(make_pipeline(card(rounding=True, intercept_based=True), LogisticRegression()))
     assert [step.kind for step in made.steps] == ["Scorecard", "LogisticRegression"]

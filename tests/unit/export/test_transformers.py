@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import onnxruntime
 import pandas as pd
 import pytest
 import scipy.special
@@ -12,7 +13,10 @@ from sklearn import preprocessing as pre
 from sklearn.pipeline import make_pipeline
 
 from modelway.errors import ExportError
+from modelway.export.block import block
 from modelway.export.functions import FUNCTIONS
+from modelway.export.graph import GraphBuilder
+from modelway.export.intervals import places
 from tests.unit.export.steps import both
 
 CLOSE = 1e-13
@@ -73,6 +77,15 @@ def test_values_on_the_edges_of_bins_fall_on_the_same_side():
         for near in (edges, np.nextafter(edges, np.inf), np.nextafter(edges, -np.inf)):
             python, graph = both(step, near)
             np.testing.assert_array_equal(python, graph)
+
+
+@pytest.mark.parametrize("count", [3, 300])
+def test_places_of_missing_and_infinite_values(count):
+    graph = GraphBuilder()
+    columns = block(graph.input("numbers", 11, 1), "number", [None])
+    session = onnxruntime.InferenceSession(graph.finish(places(graph, columns, [np.arange(float(count))]), 1))
+    asked = np.array([[np.nan], [-np.inf], [np.inf], [-0.0], [1.5]])
+    assert session.run(None, {"numbers": asked})[0].ravel().tolist() == [0, 0, count, 1, 2]
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
