@@ -32,6 +32,11 @@ def known(graph: GraphBuilder, step: Any, columns: Block) -> Block:
     return block(made, "number", [None] * len(columns))
 
 
+def exact(step: Any) -> bool:
+    """Whether the function gives what Python gives to the last bit."""
+    return step.func is None or step.func is np.clip or _name(step.func) in EXACT
+
+
 def _name(func: Any) -> str | None:
     import scipy.special
 
@@ -122,3 +127,6 @@ FUNCTIONS: dict[str, Written] = {
     "nan_to_num": _finite,
 }
 """By the name in numpy, or in scipy.special."""
+
+STEPPED = ("sign", "floor", "ceil", "rint", "trunc")
+EXACT = (*STEPPED, "absolute", "fabs", "negative", "reciprocal", "square", "sqrt", "isnan", "nan_to_num")

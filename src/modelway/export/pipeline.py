@@ -1,13 +1,13 @@
 """Walks Pipeline, ColumnTransformer and FeatureUnion down to single steps, and has each written."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
 
 from modelway.errors import ExportError
-from modelway.export import asked, hist_gradient_boosting, optbinning, splits, stock
+from modelway.export import asked, hist_gradient_boosting, last_bits, optbinning, splits, stock
 from modelway.export.block import Block, Slot, block, moved, numbers
 from modelway.export.families import MODELS, key
 from modelway.export.graph import GraphBuilder
@@ -82,13 +82,17 @@ def transformed(walk: Walk, path: str, step: Any, columns: Block) -> Block:
         return tuple(slot for slot, kept in zip(columns, step.get_support(), strict=True) if kept)
     _remember_words(walk, step, columns)
     splits.remember_edges(walk.splits, step, columns)
+    _check_last_bits(path, step, columns)
     known = TRANSFORMERS.get(name)
-    return walk.written(
+    made = walk.written(
         path,
         step,
         known and (lambda: known(walk.graph, step, columns)),
         lambda: stock.transformed(walk.graph, step, columns),
     )
+    if last_bits.rounds(step) or any(slot.rounded for slot in columns):
+        return tuple(replace(slot, rounded=True) for slot in made)
+    return made
 
 
 def scored(walk: Walk, path: str, model: Any, columns: Block) -> str:
@@ -102,6 +106,7 @@ def scored(walk: Walk, path: str, model: Any, columns: Block) -> str:
         return scored(walk, path, getattr(model, WRAPPERS[name]), columns)
     if name == "optbinning.Scorecard":
         return _scorecard(walk, path, model, columns)
+    _check_last_bits(path, model, columns)
     if name.startswith("sklearn.HistGradientBoosting"):
         columns = hist_gradient_boosting.encoded(walk.graph, model, columns)
     splits.remember(walk.splits, model, columns)
@@ -176,6 +181,13 @@ def _known_words(step: Any, columns: Block) -> Iterable[tuple[Slot, Iterable[Any
         return [(slot, asked.categories(step, n)) for n, slot in zip(step.feature_names_in_, columns, strict=True)]
     categories = getattr(step, "categories_", None)
     return [] if categories is None or len(categories) != len(columns) else zip(columns, categories, strict=True)
+
+
+def _check_last_bits(path: str, step: Any, columns: Block) -> None:
+    try:
+        last_bits.check(step, columns)
+    except ExportError as error:
+        raise ExportError(f"step {path or 'model'}: {error.problem}", error.fix) from error
 
 
 def _under(path: str, name: str) -> str:

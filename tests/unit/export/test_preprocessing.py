@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from lightgbm import LGBMClassifier
 from sklearn import feature_selection as select
 from sklearn import preprocessing as pre
 from sklearn.compose import ColumnTransformer, make_column_selector, make_column_transformer
@@ -244,14 +245,48 @@ def test_unions_with_weights_passthrough_and_drop():
     ],
     ids=["log", "sqrt", "log1p", "box-cox"],
 )
-@pytest.mark.parametrize("model", [LogisticRegression, HistGradientBoostingClassifier])
+@pytest.mark.parametrize("model", [LogisticRegression, LGBMClassifier])
 def test_numbers_that_have_no_logarithm_are_refused_where_python_raises_or_has_no_score(step, least, model):
     steps = ColumnTransformer([("a", make_pipeline(SimpleImputer(), step), ["amount"])])
-    _, proof = proved(make_pipeline(steps, model()))
-    takes_missing = model is HistGradientBoostingClassifier and not isinstance(step, pre.PowerTransformer)
+    made = model(n_estimators=5, verbose=-1, n_jobs=1) if model is LGBMClassifier else model()
+    _, proof = proved(make_pipeline(steps, made))
+    takes_missing = model is LGBMClassifier and not isinstance(step, pre.PowerTransformer)
     assert proof.refuses.get("below", {}) == ({} if takes_missing else {"amount": least})
     assert proof.refuses.get("beyond", {}) == {}
     assert proof.parity.cases["holdout"] == len(HELD)
+
+
+ROUNDED = [
+    pre.PowerTransformer(),
+    pre.QuantileTransformer(n_quantiles=50, output_distribution="normal"),
+    pre.FunctionTransformer(np.cbrt),
+    make_pipeline(pre.FunctionTransformer(np.expm1), pre.MinMaxScaler()),
+    pre.Normalizer(),
+]
+COMPARING = [
+    HistGradientBoostingClassifier(max_iter=2),
+    make_pipeline(pre.KBinsDiscretizer(4, strategy="uniform"), LogisticRegression()),
+    make_pipeline(pre.FunctionTransformer(np.rint), LogisticRegression()),
+    make_pipeline(pre.PolynomialFeatures(), pre.Binarizer(), LogisticRegression()),
+]
+
+
+@pytest.mark.parametrize("step", ROUNDED, ids=lambda step: type(step).__name__)
+@pytest.mark.parametrize("model", COMPARING, ids=lambda model: type(model).__name__)
+def test_nothing_decides_on_the_last_bit_of_a_logarithm(step, model):
+    steps = ColumnTransformer([("a", make_pipeline(SimpleImputer(), pre.RobustScaler(), step), ["ratio", "age"])])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fitted = make_pipeline(steps, model).fit(TABLE, Y["binary"])
+    with pytest.raises(ExportError, match="last bit") as refused:
+        export_estimator(fitted, COLUMNS, "binary")
+    assert "leave that function out" in refused.value.fix
+
+
+def test_other_columns_and_exact_functions_do_not_stand_in_the_way_of_boosting():
+    logs = make_pipeline(SimpleImputer(), pre.FunctionTransformer(np.sqrt), pre.QuantileTransformer(n_quantiles=50))
+    steps = ColumnTransformer([("a", logs, ["amount"])], remainder="drop")
+    proved(make_pipeline(steps, HistGradientBoostingClassifier(max_iter=4)))
 
 
 @pytest.mark.parametrize("reader", [CountVectorizer(), TfidfVectorizer(), HashingVectorizer(n_features=16)])
