@@ -176,7 +176,7 @@ class Graph:
     exactness: Exactness
     parity: Parity
     refuses: Mapping[str, Any] = field(default_factory=dict)
-    """Rows at which the Python model raises, told apart by their values: `missing`, `infinite`, `beyond`, `unseen`."""
+    """Rows at which the Python model raises, told apart by their values: `missing`, `infinite`, `beyond`, `below`, `unseen`."""
 
 
 @dataclass(frozen=True, slots=True)

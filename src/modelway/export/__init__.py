@@ -1,7 +1,7 @@
 """A fitted estimator as one ONNX graph, exactly.
 
-Read `build.py` first (`export_estimator`), then `pipeline.py`, which walks the steps, then a family: `numbers.py`,
-`words.py`, `trees.py`, `hist_gradient_boosting.py`, `lightgbm.py`, `xgboost.py`, `catboost.py`, `linear.py`, `network.py`;
+Read `build.py` first (`export_estimator`), then `pipeline.py`, which walks the steps; `transformers.py` and `families.py`
+say which file writes which class: `numbers.py`, `words.py`, `bins.py`, `trees.py`, `xgboost.py`, `network.py` and so on;
 `composed.py` has the models made of models, and `stock.py` is for all the others.
 `parity.py` compares graph and estimator on holdout and adversarial rows, and refuses the export when they differ.
 """

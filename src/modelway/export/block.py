@@ -29,6 +29,8 @@ class Slot:
     width: int
     kind: Kind
     origin: Origin | None = None
+    rounded: bool = False
+    """Its values may differ from Python's in the last bits (see `last_bits.py`)."""
 
 
 Block = tuple[Slot, ...]
@@ -71,7 +73,7 @@ def moved(columns: Block, tensor: str, scale: np.ndarray, shift: np.ndarray) -> 
     for index, (slot, s, b) in enumerate(zip(columns, scale, shift, strict=True)):
         old = slot.origin
         origin = old and Origin(old.column, old.scale * float(s), old.scale * float(b) + old.shift)
-        made.append(Slot(tensor, index, len(columns), "number", origin))
+        made.append(Slot(tensor, index, len(columns), "number", origin, slot.rounded))
     return tuple(made)
 
 

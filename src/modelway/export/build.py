@@ -16,6 +16,8 @@ from modelway.records import Column, Exactness, Task
 Scored = Task | Literal["anomaly"]
 """What a graph can answer. An anomaly's score is in (0, 1], the higher the odder; no specification asks for one yet."""
 METHODS: Mapping[Scored, str] = {"regression": "predict", "anomaly": "score_samples"}
+SEVERAL = ("MultiOutputRegressor", "MultiOutputClassifier", "RegressorChain", "ClassifierChain")
+ONE_EACH = "train one model for each target"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ def score_places(estimator: Any, task: Scored, classes: int | None) -> list[int]
     """For each column of the scores, the estimator's own column, or −1 for a class that it has not met."""
     if task in METHODS:
         return [0]
-    own = list(estimator.classes_)
+    own = list(labels(estimator))
     if classes is None:
         return list(range(len(own)))
     if not set(own) <= set(range(classes)):
@@ -86,6 +88,11 @@ def score_places(estimator: Any, task: Scored, classes: int | None) -> list[int]
     return [own.index(code) if code in own else -1 for code in range(classes)]
 
 
+def labels(estimator: Any) -> Any:
+    """The classes in the order of the scores; optbinning's Scorecard leaves them to the estimator inside."""
+    return estimator.classes_ if hasattr(estimator, "classes_") else estimator.estimator_.classes_
+
+
 def check_fitted(estimator: Any, columns: Sequence[Column], task: Scored) -> None:
     """Raises ExportError when the estimator is not fitted, on other columns, or cannot do the task."""
     from sklearn.base import is_outlier_detector
@@ -93,6 +100,8 @@ def check_fitted(estimator: Any, columns: Sequence[Column], task: Scored) -> Non
     from sklearn.utils.validation import check_is_fitted
 
     name = type(estimator).__name__
+    if name in SEVERAL or isinstance(getattr(estimator, "classes_", None), list):
+        raise ExportError(f"{name} predicts several targets, and a version has one", ONE_EACH)
     try:
         check_is_fitted(estimator)
     except (NotFittedError, TypeError) as error:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from modelway.export.build import Scored, score_places
+from modelway.errors import ParityError
+from modelway.export.build import ONE_EACH, Scored, score_places
 from modelway.records import Column
 
 if TYPE_CHECKING:
@@ -43,7 +44,10 @@ class Sides:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             if self.task == "regression":
-                return np.asarray(self.estimator.predict(rows), dtype=np.float64).reshape(len(rows), 1)
+                made = np.asarray(self.estimator.predict(rows), dtype=np.float64)
+                if made.size != len(rows):
+                    raise ParityError(f"{type(self.estimator).__name__} predicts several targets", ONE_EACH)
+                return made.reshape(len(rows), 1)
             if self.task == "anomaly":
                 return -np.asarray(self.estimator.score_samples(rows), dtype=np.float64).reshape(len(rows), 1)
             made = np.asarray(self.estimator.predict_proba(rows), dtype=np.float64)

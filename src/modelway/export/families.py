@@ -1,25 +1,13 @@
-"""Which function writes which class; a class that is not here goes through the stock converter."""
+"""Which function writes which model; a class that is neither here nor in `transformers.py` goes through the stock converter."""
 
 from collections.abc import Callable
 from typing import Any
 
-from modelway.export import catboost, hist_gradient_boosting, lightgbm, linear, network, numbers, trees, words, xgboost
+from modelway.export import catboost, hist_gradient_boosting, lightgbm, linear, network, trees, xgboost
 from modelway.export.block import Block
 from modelway.export.graph import GraphBuilder
 
-Transformer = Callable[[GraphBuilder, Any, Block], Block]
 Model = Callable[[GraphBuilder, Any, Block], str]
-
-TRANSFORMERS: dict[str, Transformer] = {
-    "sklearn.SimpleImputer": numbers.imputer,
-    "sklearn.MissingIndicator": numbers.indicator,
-    "sklearn.StandardScaler": numbers.standard_scaler,
-    "sklearn.RobustScaler": numbers.robust_scaler,
-    "sklearn.MinMaxScaler": numbers.min_max_scaler,
-    "sklearn.MaxAbsScaler": numbers.max_abs_scaler,
-    "sklearn.OneHotEncoder": words.one_hot,
-    "sklearn.OrdinalEncoder": words.ordinal,
-}
 
 MODELS: dict[str, Model] = {
     "sklearn.DecisionTreeClassifier": trees.forest_classifier,

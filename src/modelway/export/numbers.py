@@ -16,7 +16,7 @@ def imputer(graph: GraphBuilder, step: Any, columns: Block) -> Block:
     if all(slot.kind == "word" for slot in columns):
         return words.imputer(graph, step, columns)
     fill = np.asarray(step.statistics_, dtype=np.float64)
-    kept = np.ones(len(fill), bool) if step.strategy == "constant" or step.keep_empty_features else ~np.isnan(fill)
+    kept = ~np.isnan(fill) | step.keep_empty_features
     left = tuple(slot for slot, keep in zip(columns, kept, strict=True) if keep)
     values = numbers(graph, left)
     filled = held(left, graph.op("Where", _missing(graph, values, step.missing_values), graph.row(fill[kept]), values))
@@ -28,6 +28,8 @@ def indicator(graph: GraphBuilder, step: Any, columns: Block) -> Block:
     chosen = tuple(columns[i] for i in step.features_)
     if not chosen:
         return ()
+    if all(slot.kind == "word" for slot in chosen):
+        return words.indicator(graph, step, chosen)
     gone = _missing(graph, numbers(graph, chosen), step.missing_values)
     return block(graph.cast(gone, TensorProto.DOUBLE), "number", [None] * len(chosen))
 
@@ -55,6 +57,21 @@ def min_max_scaler(graph: GraphBuilder, step: Any, columns: Block) -> Block:
         cut = graph.op("Max", graph.op("Min", values, high), low)
         values = graph.op("Where", graph.op("IsNaN", values), values, cut)
     return moved(columns, values, 1.0 / step.scale_, -step.min_ / step.scale_)
+
+
+def normalizer(graph: GraphBuilder, step: Any, columns: Block) -> Block:
+    """Each row divided by its length (l2), its sum (l1) or its largest value, each without signs; a row of zeros stays."""
+    values = numbers(graph, columns)
+    across = graph.constant(np.array([1]))
+    if step.norm == "l2":
+        length = graph.op("Sqrt", graph.op("ReduceSum", graph.op("Mul", values, values), across, keepdims=1))
+    else:
+        kind = "ReduceSum" if step.norm == "l1" else "ReduceMax"
+        length = graph.op(kind, graph.op("Abs", values), across, keepdims=1)
+    # scikit-learn takes lengths up to ten steps of a double for zero
+    none = graph.op("Less", length, graph.constant(10 * np.finfo(np.float64).eps))
+    shares = graph.op("Div", values, graph.op("Where", none, graph.constant(np.float64(1)), length))
+    return block(shares, "number", [None] * len(columns))
 
 
 def _centred_and_scaled(

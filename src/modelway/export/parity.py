@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from modelway.errors import ParityError
-from modelway.export.build import Hints, Scored, export_estimator
+from modelway.export.build import Hints, Scored, export_estimator, labels
 from modelway.export.cases import adversarial_rows
 from modelway.export.compare import RAISED, Sides, distance
 from modelway.export.refusals import find_refusals, refused
@@ -183,12 +183,12 @@ def _decision(estimator: Any, threshold: float | None, positive: str | int | Non
         return _Decision(None, None)
     if task == "anomaly":
         return _Decision(threshold, None if threshold is None else 0)
-    labels = [str(label) for label in estimator.classes_]
+    own = [str(label) for label in labels(estimator)]
     if isinstance(positive, str):
-        if positive not in labels:
-            raise ParityError(f"the positive class {positive!r} is none of {labels}", "give the place of its score")
-        return _Decision(threshold, labels.index(positive))
-    return _Decision(threshold, len(labels) - 1 if positive is None else positive)
+        if positive not in own:
+            raise ParityError(f"the positive class {positive!r} is none of {own}", "give the place of its score")
+        return _Decision(threshold, own.index(positive))
+    return _Decision(threshold, len(own) - 1 if positive is None else positive)
 
 
 def _shown(rows: Any, place: int) -> str:

@@ -1,17 +1,18 @@
 """Walks Pipeline, ColumnTransformer and FeatureUnion down to single steps, and has each written."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
 
 from modelway.errors import ExportError
-from modelway.export import catboost_words, hist_gradient_boosting, splits, stock
-from modelway.export.block import Block, moved, numbers
+from modelway.export import asked, catboost_words, hist_gradient_boosting, last_bits, optbinning, splits, stock
+from modelway.export.block import Block, Slot, block, moved, numbers
 from modelway.export.composed import COMPOSED
-from modelway.export.families import DECISIONS, MODELS, SINGLE, TRANSFORMERS, key
+from modelway.export.families import DECISIONS, MODELS, SINGLE, key
 from modelway.export.graph import GraphBuilder
+from modelway.export.transformers import TRANSFORMERS
 from modelway.records import Exactness
 
 T = TypeVar("T")
@@ -82,18 +83,21 @@ def transformed(walk: Walk, path: str, step: Any, columns: Block) -> Block:
     name = key(step)
     if name in COMPOSITES:
         return COMPOSITES[name](walk, path, step, columns)
-    if name == "sklearn.FunctionTransformer" and step.func is None:
-        return columns
     if name.startswith("sklearn.") and hasattr(step, "get_support"):
         return tuple(slot for slot, kept in zip(columns, step.get_support(), strict=True) if kept)
     _remember_words(walk, step, columns)
+    splits.remember_edges(walk.splits, step, columns)
+    _check_last_bits(path, step, columns)
     known = TRANSFORMERS.get(name)
-    return walk.written(
+    made = walk.written(
         path,
         step,
         known and (lambda: known(walk.graph, step, columns)),
         lambda: stock.transformed(walk.graph, step, columns),
     )
+    if last_bits.rounds(step) or any(slot.rounded for slot in columns):
+        return tuple(replace(slot, rounded=True) for slot in made)
+    return made
 
 
 def scored(walk: Walk, path: str, model: Any, columns: Block, *, decision: bool = False) -> str:
@@ -108,8 +112,11 @@ def scored(walk: Walk, path: str, model: Any, columns: Block, *, decision: bool 
         return scored(walk, _under(path, model.steps[-1][0]), model.steps[-1][1], columns, decision=decision)
     if name in WRAPPERS:
         return scored(walk, path, getattr(model, WRAPPERS[name]), columns, decision=decision)
+    if name == "optbinning.Scorecard":
+        return _scorecard(walk, path, model, columns)
     if name in COMPOSED:
         return _composed(walk, path, model, columns, decision)
+    _check_last_bits(path, model, columns)
     if name.startswith("sklearn.HistGradientBoosting"):
         columns = hist_gradient_boosting.encoded(walk.graph, model, columns)
     if name.startswith("catboost."):
@@ -148,6 +155,15 @@ def _no_decision(model: Any) -> str:
     )
 
 
+def _scorecard(walk: Walk, path: str, model: Any, columns: Block) -> str:
+    """Weights of evidence, then the estimator inside; points are a way to show them, and no part of its probabilities."""
+    process = model.binning_process_
+    _remember_words(walk, process, columns)
+    splits.remember_edges(walk.splits, process, columns)
+    walk.steps.append(Step(_under(path, "binning_process_"), type(process).__name__, "double"))
+    return scored(walk, _under(path, "estimator_"), model.estimator_, optbinning.weights(walk.graph, model, columns))
+
+
 def _pipeline(walk: Walk, path: str, step: Any, columns: Block) -> Block:
     for name, inner in step.steps:
         columns = transformed(walk, _under(path, name), inner, columns)
@@ -183,16 +199,31 @@ def _weighted(walk: Walk, columns: Block, weight: float | None) -> Block:
     if weight is None or not columns:
         return columns
     heavy = walk.graph.op("Mul", numbers(walk.graph, columns), walk.graph.constant(np.float64(weight)))
+    if weight == 0:
+        return block(heavy, "number", [None] * len(columns))
     return moved(columns, heavy, np.full(len(columns), 1.0 / weight), np.zeros(len(columns)))
 
 
 def _remember_words(walk: Walk, step: Any, columns: Block) -> None:
-    categories = getattr(step, "categories_", None)
-    if categories is None or len(categories) != len(columns):
-        return
-    for slot, known in zip(columns, categories, strict=True):
+    for slot, known in _known_words(step, columns):
         if slot.kind == "word" and slot.origin is not None:
             walk.words.setdefault(slot.origin.column, []).extend(str(word) for word in known)
+
+
+def _known_words(step: Any, columns: Block) -> Iterable[tuple[Slot, Iterable[Any]]]:
+    if process := optbinning.process(step):
+        return [(one.slot, one.words) for one in optbinning.variables(process, columns)]
+    if key(step) in asked.ENCODERS:
+        return [(slot, asked.categories(step, n)) for n, slot in zip(step.feature_names_in_, columns, strict=True)]
+    categories = getattr(step, "categories_", None)
+    return [] if categories is None or len(categories) != len(columns) else zip(columns, categories, strict=True)
+
+
+def _check_last_bits(path: str, step: Any, columns: Block) -> None:
+    try:
+        last_bits.check(step, columns)
+    except ExportError as error:
+        raise ExportError(f"step {path or 'model'}: {error.problem}", error.fix) from error
 
 
 def _under(path: str, name: str) -> str:

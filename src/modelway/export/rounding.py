@@ -67,8 +67,7 @@ def _last(estimator: Any) -> tuple[Any, list[Any]]:
         if name in WRAPPERS:
             estimator = getattr(estimator, WRAPPERS[name])
             continue
-        if len(estimator.steps) > 1:
-            steps.append(estimator[:-1])
+        steps += [step for _, step in estimator.steps[:-1] if step not in (None, "passthrough")]
         estimator = estimator.steps[-1][1]
     return estimator, steps
 

@@ -1,12 +1,12 @@
-"""Where the trees of a model split, in the units of the input columns: what the parity gate must hit."""
+"""Where trees split and bins end, in the units of the input columns: what the parity gate must hit."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from modelway.export import catboost, lightgbm, xgboost
-from modelway.export.block import Block
+from modelway.export import catboost, lightgbm, optbinning, xgboost
+from modelway.export.block import Block, Slot
 
 AT_MOST = 24
 """Thresholds a column, evenly over all that its trees have."""
@@ -21,13 +21,39 @@ def remember(found: dict[str, list[float]], model: Any, columns: Block) -> None:
         for feature in np.unique(features):
             by_feature.setdefault(int(feature), []).append(thresholds[features == feature])
     for feature, parts in sorted(by_feature.items()):
-        origin = columns[feature].origin if feature < len(columns) else None
-        if origin is None or columns[feature].kind != "number":
-            continue
-        values = _turning_points(_spread(np.concatenate(parts)))
-        raw = values * origin.scale + origin.shift
-        if len(finite := raw[np.isfinite(raw)]):  # none where trees only ask whether a value is missing
-            found.setdefault(origin.column, []).extend(finite.tolist())
+        if feature < len(columns):
+            _add(found, columns[feature], np.concatenate(parts))
+
+
+def remember_edges(found: dict[str, list[float]], step: Any, columns: Block) -> None:
+    """Add to `found` the edges of a transformer's bins, its knots, or its threshold."""
+    for slot, edges in _edges(step, columns):
+        _add(found, slot, np.asarray(edges, dtype=np.float64))
+
+
+def _edges(step: Any, columns: Block) -> Iterable[tuple[Slot, Any]]:
+    """The edges of each column; none for a step that has no edges."""
+    own: Sequence[Any] = ()
+    if hasattr(step, "bin_edges_"):
+        own = list(step.bin_edges_)
+    elif hasattr(step, "bsplines_"):
+        own = [spline.t[spline.k : len(spline.t) - spline.k] for spline in step.bsplines_]
+    elif hasattr(step, "quantiles_"):
+        own = list(np.asarray(step.quantiles_).T)
+    elif type(step).__name__ == "Binarizer":
+        own = [[step.threshold]] * len(columns)
+    elif process := optbinning.process(step):
+        return [(one.slot, one.edges) for one in optbinning.variables(process, columns)]
+    return zip(columns, own, strict=False)
+
+
+def _add(found: dict[str, list[float]], slot: Slot, thresholds: np.ndarray) -> None:
+    origin = slot.origin
+    if origin is None or slot.kind != "number":
+        return
+    raw = _turning_points(_spread(thresholds)) * origin.scale + origin.shift
+    if len(finite := raw[np.isfinite(raw)]):  # none where trees only ask whether a value is missing
+        found.setdefault(origin.column, []).extend(finite.tolist())
 
 
 def _of(model: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -20,6 +20,7 @@ FOREIGN = (RuntimeError, TypeError, ValueError, NotImplementedError, AttributeEr
 
 NEIGHBOURS = ("KNeighbors", "RadiusNeighbors", "KNNImputer", "LocalOutlierFactor")
 """Of rows that lie nearly equally far the converter finds other ones: wrong on ordinary rows which no gate meets."""
+TEXT = ("CountVectorizer", "TfidfVectorizer", "HashingVectorizer", "FeatureHasher", "DictVectorizer")
 
 
 def transformed(graph: GraphBuilder, step: Any, columns: Block) -> Block:
@@ -47,6 +48,12 @@ def _converted(graph: GraphBuilder, step: Any, columns: Block) -> tuple[Any, str
         raise ExportError(
             "the stock converter finds other neighbours where distances are nearly equal",
             "use a model of docs/explanation/exact-export.md, such as HistGradientBoosting",
+        )
+    if type(step).__name__ in TEXT:
+        raise ExportError(
+            "it parts text by a regular expression and by Unicode's rules for letters, which ONNX has not",
+            "encode whole words, with OneHotEncoder or TargetEncoder, or compute what matters in the text before the data "
+            "reach modelway",
         )
     kinds = {slot.kind for slot in columns}
     if len(kinds) > 1:

@@ -16,18 +16,29 @@ DIRECT = 256
 
 def imputer(graph: GraphBuilder, step: Any, columns: Block) -> Block:
     """SimpleImputer of words: `missing_values` is a word; NaN and None never come, since a missing word is ""."""
-    values, fill = words(graph, columns), [str(v) for v in step.statistics_]
+    kept = [isinstance(fill, str) or step.keep_empty_features for fill in step.statistics_]
+    left = tuple(slot for slot, keep in zip(columns, kept, strict=True) if keep)
+    fill = [str(fill) for fill, keep in zip(step.statistics_, kept, strict=True) if keep]
     if not isinstance(step.missing_values, str):
         if step.add_indicator and len(step.indicator_.features_):
             raise ExportError("an indicator of missing words looks for NaN", 'set missing_values=""')
-        return columns
-    gone = graph.op("Equal", values, graph.words([step.missing_values]))
-    filled = held(columns, graph.op("Where", gone, graph.words(fill), values))
+        return left
+    filled: Block = ()
+    if left:
+        values = words(graph, left)
+        gone = graph.op("Equal", values, graph.words([step.missing_values]))
+        filled = held(left, graph.op("Where", gone, graph.words(fill), values))
     if not step.add_indicator or not len(step.indicator_.features_):
         return filled
-    chosen = graph.op("Gather", gone, graph.constant(np.asarray(step.indicator_.features_)), axis=1)
-    marks = graph.cast(chosen, TensorProto.DOUBLE)
-    return filled + block(marks, "number", [None] * len(step.indicator_.features_))
+    return filled + indicator(graph, step.indicator_, tuple(columns[i] for i in step.indicator_.features_))
+
+
+def indicator(graph: GraphBuilder, step: Any, columns: Block) -> Block:
+    """MissingIndicator of words: `missing_values` is a word, "" as a rule."""
+    if not isinstance(step.missing_values, str):
+        raise ExportError("an indicator of missing words looks for NaN", 'set missing_values=""')
+    gone = graph.op("Equal", words(graph, columns), graph.words([step.missing_values]))
+    return block(graph.cast(gone, TensorProto.DOUBLE), "number", [None] * len(columns))
 
 
 def one_hot(graph: GraphBuilder, step: Any, columns: Block) -> Block:
@@ -50,7 +61,7 @@ def ordinal(graph: GraphBuilder, step: Any, columns: Block) -> Block:
     found = []
     for i, slot in enumerate(columns):
         codes = _ordinal_codes(step, i)
-        found.append(_look_up(graph, joined(graph, (slot,)), slot.kind, step.categories_[i], codes, unknown))
+        found.append(look_up(graph, joined(graph, (slot,)), slot.kind, step.categories_[i], codes, unknown))
     values = found[0] if len(found) == 1 else graph.op("Concat", *found, axis=1)
     return block(values, "number", [None] * len(columns))
 
@@ -98,8 +109,8 @@ def _by_comparing(graph: GraphBuilder, step: Any, columns: Block, codes: Sequenc
     """bool[N, width]: each column compared with all its categories at once."""
     places, wanted = [], []
     for i, own in enumerate(codes):
-        for code, category in zip(own, step.categories_[i], strict=True):
-            if code >= 0:
+        for code, category in sorted(zip(own, step.categories_[i], strict=True), key=lambda pair: pair[0]):
+            if code >= 0:  # a single infrequent category has the last place
                 places.append(i)
                 wanted.append(str(category))
     spread = graph.op("Gather", words(graph, columns), graph.constant(places), axis=1)
@@ -116,9 +127,7 @@ def _by_code(
 ) -> str:
     """bool[N, width]: each value looked up once, its code compared with the places of its columns."""
     found = [
-        _look_up(
-            graph, joined(graph, (slot,)), slot.kind, step.categories_[i], [float(c) for c in codes[i]], unknown[i]
-        )
+        look_up(graph, joined(graph, (slot,)), slot.kind, step.categories_[i], [float(c) for c in codes[i]], unknown[i])
         for i, slot in enumerate(columns)
     ]
     values = found[0] if len(found) == 1 else graph.op("Concat", *found, axis=1)
@@ -127,7 +136,7 @@ def _by_code(
     return graph.op("Equal", graph.op("Gather", values, graph.constant(owner), axis=1), graph.row(place))
 
 
-def _look_up(
+def look_up(
     graph: GraphBuilder, values: str, kind: str, categories: Any, codes: Sequence[float], unknown: float
 ) -> str:
     """double[N, 1]: the code of each value, `unknown` when it is none of the categories."""

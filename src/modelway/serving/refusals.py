@@ -17,8 +17,9 @@ def compile_refusal(refuses: Mapping[str, Any], columns: Sequence[Column]) -> Re
     missing = [(numbers[name], name) for name in refuses.get("missing", ())]
     infinite = [(numbers[name], name) for name in refuses.get("infinite", ())]
     beyond = [(numbers[name], name, float(limit)) for name, limit in refuses.get("beyond", {}).items()]
+    below = [(numbers[name], name, float(least)) for name, least in refuses.get("below", {}).items()]
     unseen = [(words[name], name, frozenset(known)) for name, known in refuses.get("unseen", {}).items()]
-    if not (missing or infinite or beyond or unseen):
+    if not (missing or infinite or beyond or below or unseen):
         return lambda numbers, words: ""
 
     def refusal(row: Sequence[float], texts: Sequence[str]) -> str:
@@ -31,6 +32,9 @@ def compile_refusal(refuses: Mapping[str, Any], columns: Sequence[Column]) -> Re
         for place, name, limit in beyond:
             if abs(row[place]) > limit:
                 return f"{name}: {row[place]:g} is beyond ±{limit:g}, which the model can compute with"
+        for place, name, least in below:
+            if row[place] < least:
+                return f"{name}: {row[place]:g} is below {least:g}, the least that the model can compute with"
         for place, name, known in unseen:
             if texts[place] not in known:
                 return f"{name}: {texts[place]!r} is none of the {len(known)} values that the model knows"

@@ -1,14 +1,16 @@
 import numpy as np
 import pytest
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor, RegressorChain
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from modelway.errors import ExportError
+from modelway.errors import ExportError, ParityError
 from modelway.export.build import export_estimator
+from modelway.export.parity import check_parity
 from modelway.records import Column
 from tests.unit.export.frames import COLUMNS, NUMBERS, WORDS, frame, run, targets
 
@@ -72,3 +74,30 @@ def test_other_columns_than_those_of_training_are_refused():
     fitted = pipeline(LogisticRegression()).fit(TABLE, Y["binary"])
     with pytest.raises(ExportError, match="was fitted on"):
         export_estimator(fitted, COLUMNS[::-1], "binary")
+
+
+@pytest.mark.parametrize(
+    ("model", "task"),
+    [
+        (MultiOutputRegressor(Ridge()), "regression"),
+        (RegressorChain(Ridge()), "regression"),
+        (Ridge(), "regression"),
+        (RandomForestRegressor(2, max_depth=3), "regression"),
+        (MultiOutputClassifier(RandomForestClassifier(2)), "binary"),
+        (RandomForestClassifier(2, max_depth=3), "binary"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_models_of_several_targets_are_refused(model, task):
+    columns = tuple(Column(name, "number") for name in NUMBERS)
+    table = TABLE[list(NUMBERS)].fillna(0.0)
+    both = table[["age", "ratio"]].to_numpy()
+    model.fit(table, both if task == "regression" else (both > 0).astype(int))
+
+    def exported_and_proved():
+        made = export_estimator(model, columns, task, classes=None if task == "regression" else 2)
+        check_parity(made.onnx, model, columns, task, table, exactness=made.exactness, seed=0, hints=made.hints)
+
+    with pytest.raises((ExportError, ParityError), match="targets") as refused:
+        exported_and_proved()
+    assert "one model for each target" in refused.value.fix

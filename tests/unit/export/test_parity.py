@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import onnx
+import pandas as pd
 import pytest
 from onnx import numpy_helper
 from sklearn.calibration import CalibratedClassifierCV
@@ -18,6 +19,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from modelway.errors import ExportError, ParityError
 from modelway.export.build import export_estimator
 from modelway.export.parity import check_parity
+from modelway.export.refusals import altered
 from modelway.records import Column
 from tests.unit.export.frames import NUMBERS, frame, targets
 
@@ -91,7 +93,7 @@ def test_a_stock_export_that_is_right_passes_and_is_marked_single():
 
 
 def test_a_step_without_a_graph_is_refused_by_name_with_a_way_out():
-    steps = ColumnTransformer([("odd", FunctionTransformer(np.sign), list(NUMBERS))])
+    steps = ColumnTransformer([("odd", FunctionTransformer(lambda table: table * 2), list(NUMBERS))])
     with pytest.raises(ExportError, match="FunctionTransformer") as refused:
         export_estimator(fitted(make_pipeline(steps, HistGradientBoostingClassifier())), COLUMNS, "binary")
     assert refused.value.fix
@@ -146,3 +148,9 @@ def test_neighbours_are_refused(model):
     with pytest.raises(ExportError, match="neighbours") as refused:
         export_estimator(fitted(model), COLUMNS, "binary")
     assert "HistGradientBoosting" in refused.value.fix
+
+
+def test_one_altered_copy_leaves_the_row_as_it_was():
+    base = pd.DataFrame({"a": [1.0], "w": ["x"]})
+    assert altered(base, [("a", -1.0)])["a"].tolist() == [-1.0]
+    assert base["a"].tolist() == [1.0]

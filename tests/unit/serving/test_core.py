@@ -165,12 +165,17 @@ def test_a_score_that_is_no_number_is_an_error_of_its_row_only():
 
 def test_what_the_model_refuses_is_named():
     columns = (Column("a", "number"), Column("b", "number"), Column("w", "word"))
-    refuses = {"missing": ["a"], "infinite": ["b"], "beyond": {"b": 100.0}, "unseen": {"w": ["x", "y"]}}
+    refuses = {
+        **{"missing": ["a"], "infinite": ["b"], "beyond": {"b": 100.0}, "below": {"a": -0.5}},
+        "unseen": {"w": ["x", "y"]},
+    }
     refusal = compile_refusal(refuses, columns)
     assert refusal([1.0, 2.0], ["x"]) == ""
     assert "a: missing" in refusal([math.nan, 2.0], ["x"])
     assert "b: infinite" in refusal([1.0, math.inf], ["x"])
     assert "beyond" in refusal([1.0, -101.0], ["x"])
+    assert "a: -0.6 is below -0.5" in refusal([-0.6, 2.0], ["x"])
+    assert refusal([-0.5, 2.0], ["x"]) == ""
     assert "'z' is none of the 2" in refusal([1.0, 2.0], ["z"])
     assert compile_refusal({}, columns)([math.nan, math.inf], ["z"]) == ""
 
