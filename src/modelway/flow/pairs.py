@@ -205,7 +205,7 @@ def _held_differences(workspace: Workspace, spec: Spec, standing: Release) -> _H
     if any(column.name not in held.columns for column in theirs.columns) or held.height == 0:
         return _Held()
     labels = [str(label) for label in held["_target"].to_list()]
-    a, b = (graph_scores(workspace, m.graph, m.columns, held, m.model) for m in (theirs, ours))
+    a, b = (graph_scores(workspace, m, held, m.model) for m in (theirs, ours))
     apart = _score_span(a, b, spec, theirs)
     loss_a, loss_b = _each_loss(a, labels, theirs.classes), _each_loss(b, labels, ours.classes)
     if np.isnan(loss_a).all() or np.isnan(loss_b).all():
