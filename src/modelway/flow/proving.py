@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from modelway.errors import ExportError
-from modelway.export.build import Hints, export_estimator
+from modelway.export.brought import export_brought
+from modelway.export.build import Exported, Hints, export_estimator
 from modelway.export.parity import check_parity
 from modelway.flow.forms import open_python
 from modelway.flow.runs import Tell
 from modelway.records import Column, Fit, Graph, OperatingPoint, PythonModel, TrainingSet, dumps
 from modelway.spec.model import PythonProcess, Spec
+from modelway.training.brought import BroughtClassifier, BroughtRegressor
 from modelway.training.frames import read_training_set, to_pandas
 from modelway.training.split import HOLDOUT
 from modelway.workspace import Workspace
@@ -47,7 +49,7 @@ def _graph(
     workspace: Workspace, spec: Spec, made: TrainingSet, estimator: Any, point: OperatingPoint, tell: Tell
 ) -> Graph:
     tell("exporting", None)
-    exported = export_estimator(estimator, made.columns, made.task, classes=len(made.classes) or None)
+    exported = exported_of(estimator, made)
     tell("proving parity", None)
     proof = check_parity(
         exported.onnx,
@@ -63,6 +65,14 @@ def _graph(
         hints=exported.hints,
     )
     return Graph(workspace.artifacts.put(exported.onnx), made.columns, exported.exactness, proof.parity, proof.refuses)
+
+
+def exported_of(estimator: Any, made: TrainingSet) -> Exported:
+    """The estimator as a graph, not yet proved; one that was brought is that graph."""
+    if isinstance(estimator, BroughtClassifier | BroughtRegressor):
+        taken, places = estimator.taken_, estimator.places_ if isinstance(estimator, BroughtClassifier) else None
+        return export_brought(taken.graph, taken.feeds, made.columns, places)
+    return export_estimator(estimator, made.columns, made.task, classes=len(made.classes) or None)
 
 
 def _process(

@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 
 from modelway.errors import UsageError
-from modelway.export.build import export_estimator
 from modelway.flow import making, runs
+from modelway.flow.proving import exported_of
 from modelway.flow.runs import REFIT, record, spec_of
 from modelway.flow.scoring import graph_scores
 from modelway.flow.sending import Tell, silent
@@ -97,8 +97,9 @@ def reproduce(workspace: Workspace, name: str, tell: Tell = silent) -> Reproduct
     missing, differing = _compared(every, read_training_set(now, workspace.artifacts)) if erased else (0, 0)
     before = graph_scores(workspace, candidate.graph, every, name)
     if candidate.graph.form == "graph":
-        onnx = export_estimator(estimator, now.columns, now.task, classes=len(now.classes) or None).onnx
-        graph = replace(candidate.graph, graph=workspace.artifacts.put(onnx), columns=now.columns)
+        graph = replace(
+            candidate.graph, graph=workspace.artifacts.put(exported_of(estimator, now).onnx), columns=now.columns
+        )
         stood, stands = candidate.graph.graph, graph.graph
         after = graph_scores(workspace, graph, every, f"{name}, trained again")
     else:
