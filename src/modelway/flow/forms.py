@@ -8,7 +8,8 @@ from dataclasses import replace
 from modelway.errors import StateError
 from modelway.records import Graph, Manifest, PythonModel, loads
 from modelway.serving.onnxruntime import Run, open_session
-from modelway.serving.python_process import Launch, PythonProcess
+from modelway.serving.python_live import Launch
+from modelway.serving.python_process import PythonProcess
 from modelway.state import runs
 from modelway.workspace import Workspace
 

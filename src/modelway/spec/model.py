@@ -196,7 +196,7 @@ class PythonProcess(Part):
     when: Literal["no_graph", "always"] = "no_graph"
     """no_graph: what cannot be exported, or whose graph fails its parity gate; always: a graph is not even tried."""
     timeout: Duration = parse_duration("1s")
-    """What one call may take, its wait for those before it included; a process that takes longer is stopped, and started anew."""
+    """What one call may take, and may wait for those before it; a process that takes longer is stopped, and started anew."""
     memory: int = Field(default=2048, ge=256)
     """Megabytes that the process may take, with Python and all libraries; enforced on Linux."""
     interpreter: str = ""

@@ -24,7 +24,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from modelway.errors import EngineError
 from modelway.records import Column, PythonModel, Task
-from modelway.serving.python_process import Launch, PythonProcess, growing_pause
+from modelway.serving.python_live import Launch
+from modelway.serving.python_process import PythonProcess, growing_pause
 from modelway.training.predict import scores
 from tests.unit.export.frames import COLUMNS, NUMBERS, WORDS, frame, targets
 from tests.unit.serving.made import becomes
@@ -43,6 +44,8 @@ class Odd:
             raise ValueError("one is no number\\nand more")
         if first == 2:
             time.sleep(60)
+        if first == 9:
+            time.sleep(0.3)
         if first == 3:
             os.kill(os.getpid(), 9)
         if first == 4:
@@ -194,7 +197,29 @@ def test_a_call_that_takes_too_long_is_stopped_and_the_process_comes_again(tmp_p
     assert process([[50.0]], [[]]) == [[0.5, 0.5]]
 
 
-def test_waiting_for_other_calls_counts(tmp_path):
+def test_a_call_that_waited_has_its_own_time_and_does_not_end_the_process(tmp_path):
+    """Eight calls of 0.3 s each under a limit of 1 s: those that wait too long are told so, and nobody is stopped."""
+    process = started(tmp_path, odd(), seconds=1.0)
+    pid, told = process.pid, []
+
+    def ask() -> None:
+        try:
+            told.append(process([[9.0]], [[]]))
+        except EngineError as error:
+            told.append(error.problem)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert process.pid == pid
+    answered = [one for one in told if one == [[0.91, 0.09]]]
+    assert 2 <= len(answered) < 8
+    assert all("was busy with other requests for 1 s" in one for one in told if one not in answered)
+
+
+def test_waiting_for_other_calls_ends(tmp_path):
     process = started(tmp_path, odd(), seconds=1.0)
 
     def wait_long() -> None:
