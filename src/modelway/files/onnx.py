@@ -1,6 +1,6 @@
 """A graph that a team brings: what it takes, what it gives, and which columns go in where. Nothing is run here."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +78,7 @@ def read_graph(data: bytes, file: str, output: str = "") -> TeamGraph:
 def feeds_of(graph: TeamGraph, columns: Sequence[Column], file: str) -> tuple[Feed, ...]:
     """Each column goes into one input: by its name, else in the order of the columns, numbers and words apart.
 
-    Raises DataError when they do not fit.
+    For those who know that order: a spec does not keep it (see `feeds_named`). Raises DataError when they do not fit.
     """
     named = {column.name: column.kind for column in columns}
     own = {i.name for i in graph.inputs if i.columns in (1, None) and named.get(i.name) == i.kind}
@@ -97,6 +97,25 @@ def feeds_of(graph: TeamGraph, columns: Sequence[Column], file: str) -> tuple[Fe
     if any(left.values()):
         raise _unfitting(graph, columns, file)
     return tuple(feeds)
+
+
+def feeds_named(
+    graph: TeamGraph, columns: Sequence[Column], file: str, inputs: Mapping[str, Sequence[str]]
+) -> tuple[Feed, ...]:
+    """The columns of each input as `inputs` names them; an input of one column need not be named. Raises DataError."""
+    kinds = {column.name: column.kind for column in columns}
+    if unnamed := [i.name for i in graph.inputs if i.name not in inputs and i.name not in kinds]:
+        raise DataError(
+            f"which columns, in which order, go into {', '.join(unnamed)} of {file}?",
+            f"name them in build of model.py: inputs={{{unnamed[0]!r}: [{', '.join(map(repr, list(kinds)[:3]))}, …]}}",
+        )
+    feeds = tuple(Feed(i, tuple(inputs.get(i.name, (i.name,)))) for i in graph.inputs)
+    taken = [(name, feed.input) for feed in feeds for name in feed.columns]
+    fitting = all(kinds.get(name) == i.kind for name, i in taken)
+    wide = all(feed.input.columns in (None, len(feed.columns)) for feed in feeds)
+    if not (fitting and wide) or sorted(name for name, _ in taken) != sorted(kinds):
+        raise _unfitting(graph, columns, file)
+    return feeds
 
 
 def told_inputs(graph: TeamGraph) -> str:

@@ -1,12 +1,13 @@
 """A model project around a graph that a team brings: its inputs become the contract, and nothing is left to learn."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
 from modelway.errors import DataError, NotFoundError, UsageError
-from modelway.files.onnx import GraphInput, TeamGraph, feeds_of, read_graph, told_inputs
+from modelway.files.onnx import Feed, GraphInput, TeamGraph, feeds_of, read_graph, told_inputs
 from modelway.records import Column, Task
 from modelway.scaffold import roles
 from modelway.scaffold.columns import Facts, facts_of
@@ -56,7 +57,7 @@ def brought_project(
         decisions = Decisions((*decisions.made, *more))
     texts: dict[str, str | bytes] = {
         "modelway.yaml": spec,
-        "model.py": _model_text(model, task, output, places, classes),
+        "model.py": _model_text(model, task, feeds_of(graph, columns, file.name), output, places, classes),
         "tests/test_model.py": _TEST.format(model=model, graph=GRAPH, columns=_listed(columns)),
         GRAPH: graph_bytes,
     }
@@ -193,12 +194,22 @@ def _listed(columns: Sequence[Column]) -> str:
     return repr([(column.name, column.kind) for column in columns])
 
 
-def _model_text(model: str, task: Task, output: str, places: list[int] | None, classes: Sequence[str]) -> str:
+def _model_text(
+    model: str, task: Task, feeds: Sequence[Feed], output: str, places: list[int] | None, classes: Sequence[str]
+) -> str:
     name = "BroughtRegressor" if task == "regression" else "BroughtClassifier"
-    more = f", output={output!r}" if output else ""
+    wide = {feed.input.name: list(feed.columns) for feed in feeds if feed.columns != (feed.input.name,)}
+    lines = [f"    {_quoted(place)}: [{', '.join(map(_quoted, columns))}]," for place, columns in wide.items()]
+    listed = "\n".join(["INPUTS = {", *lines, "}"]) if wide else "INPUTS = {}"
+    more = f", output={_quoted(output)}" if output else ""
     more += f", scores={places}" if places is not None else ""
     told = f"  # the graph's column of each class: {', '.join(classes)}" if places is not None else ""
-    return _MODEL.format(model=model, name=name, graph=GRAPH, more=more, told=told)
+    return _MODEL.format(model=model, name=name, graph=GRAPH, inputs=listed, more=more, told=told)
+
+
+def _quoted(text: str) -> str:
+    """As Python reads it, in double quotes."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 _MODEL = '''\
@@ -209,25 +220,28 @@ from pathlib import Path
 from modelway.training.brought import {name}
 
 GRAPH = Path(__file__).with_name("{graph}")
+{inputs}
 
 
 def build(params):
-    return {name}(GRAPH{more}){told}
+    return {name}(GRAPH, INPUTS{more}){told}
 '''
 
 _TEST = '''\
 """pytest models/{model}: the graph can be read, and takes the columns of the contract."""
 
 from pathlib import Path
+from runpy import run_path
 
-from modelway.files.onnx import feeds_of, read_graph
+from modelway.files.onnx import feeds_named, read_graph
 from modelway.records import Column
 
 GRAPH = Path(__file__).parents[1] / "{graph}"
+INPUTS = run_path(str(Path(__file__).parents[1] / "model.py"))["INPUTS"]
 COLUMNS = [Column(*one) for one in {columns}]
 
 
 def test_each_column_has_its_input():
-    feeds = feeds_of(read_graph(GRAPH.read_bytes(), GRAPH.name), COLUMNS, GRAPH.name)
+    feeds = feeds_named(read_graph(GRAPH.read_bytes(), GRAPH.name), COLUMNS, GRAPH.name, INPUTS)
     assert sorted(name for feed in feeds for name in feed.columns) == sorted(column.name for column in COLUMNS)
 '''

@@ -1,6 +1,6 @@
 """A graph that a team brings, as an estimator: `fit` learns nothing, it sees whether the graph can answer such rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
 from modelway.errors import ModelwayError, NotFoundError, UserCodeError
-from modelway.files.onnx import Feed, TeamGraph, feeds_of, read_graph
+from modelway.files.onnx import Feed, TeamGraph, feeds_named, read_graph
 from modelway.records import Column
 
 if TYPE_CHECKING:
@@ -49,18 +49,26 @@ class Taken:
 class BroughtClassifier(ClassifierMixin, BaseEstimator):
     """Probabilities out of a graph's `output`; `scores` names the graph's column of each class (absent: in their order).
 
-    A graph with one column gives the probability of the last class of two.
+    `inputs` names the columns of each input that takes several. A graph with one score gives the probability of the last class
+    of two.
     """
 
-    def __init__(self, file: str | Path, output: str = "", scores: Sequence[int] | None = None) -> None:
+    def __init__(
+        self,
+        file: str | Path,
+        inputs: Mapping[str, Sequence[str]] | None = None,
+        output: str = "",
+        scores: Sequence[int] | None = None,
+    ) -> None:
         self.file = file
+        self.inputs = inputs
         self.output = output
         self.scores = scores
 
     def fit(self, rows: "pd.DataFrame", target: np.ndarray) -> "BroughtClassifier":
         self.classes_ = np.unique(target)
         self.feature_names_in_ = np.array(rows.columns, dtype=object)
-        self.taken_, raw = taken(self.file, self.output, rows)
+        self.taken_, raw = taken(self.file, self.inputs or {}, self.output, rows)
         self.places_ = self._places(raw.shape[1])
         made = self.predict_proba(rows.head(_ROWS))
         if made.min() < -1e-6 or made.max() > 1 + 1e-6 or np.abs(made.sum(axis=1) - 1).max() > 1e-3:
@@ -91,16 +99,17 @@ class BroughtClassifier(ClassifierMixin, BaseEstimator):
 
 
 class BroughtRegressor(RegressorMixin, BaseEstimator):
-    """One number a row out of a graph's `output`."""
+    """One number a row out of a graph's `output`; `inputs` names the columns of each input that takes several."""
 
-    def __init__(self, file: str | Path, output: str = "") -> None:
+    def __init__(self, file: str | Path, inputs: Mapping[str, Sequence[str]] | None = None, output: str = "") -> None:
         self.file = file
+        self.inputs = inputs
         self.output = output
 
     def fit(self, rows: "pd.DataFrame", target: np.ndarray) -> "BroughtRegressor":
         del target  # nothing is learned
         self.feature_names_in_ = np.array(rows.columns, dtype=object)
-        self.taken_, raw = taken(self.file, self.output, rows)
+        self.taken_, raw = taken(self.file, self.inputs or {}, self.output, rows)
         if raw.shape[1] != 1:
             raise UserCodeError(
                 f"{self.file} gives {raw.shape[1]} numbers a row, and a regression is one", "name another output"
@@ -111,12 +120,14 @@ class BroughtRegressor(RegressorMixin, BaseEstimator):
         return self.taken_.raw(rows)[:, 0]
 
 
-def taken(file: str | Path, output: str, rows: "pd.DataFrame") -> tuple[Taken, np.ndarray]:
+def taken(
+    file: str | Path, inputs: Mapping[str, Sequence[str]], output: str, rows: "pd.DataFrame"
+) -> tuple[Taken, np.ndarray]:
     """The graph, and what it gives for random rows like these. Raises UserCodeError when it cannot be loaded, fed or trusted."""
     try:
         made = read_graph(_bytes(Path(file)), str(file), output)
         columns = [Column(str(name), "word" if rows[name].dtype == object else "number") for name in rows.columns]
-        one = Taken(made, feeds_of(made, columns, str(file)))
+        one = Taken(made, feeds_named(made, columns, str(file), inputs))
     except ModelwayError as error:
         raise UserCodeError(error.problem, error.fix) from error
     drawn = random_rows(rows)

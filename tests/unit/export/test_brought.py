@@ -27,6 +27,7 @@ from tests.support.graphs import by_column, linear
 from tests.unit.export.frames import COLUMNS, NUMBERS, WORDS, frame, run, targets
 
 XS = ("x1", "x2", "x3")
+INPUTS = {"x": XS}
 
 
 def numbers(rows: int, seed: int = 0) -> pd.DataFrame:
@@ -91,7 +92,7 @@ def test_one_tensor_of_numbers_in_any_order_of_classes(tmp_path_factory, weights
     order = data.draw(st.permutations(range(classes)))
     file = brought(tmp_path_factory.mktemp("g"), linear(weights, element=element))
     rows = numbers(50, seed)
-    estimator = BroughtClassifier(file, scores=order).fit(rows, np.arange(50) % classes)
+    estimator = BroughtClassifier(file, INPUTS, scores=order).fit(rows, np.arange(50) % classes)
     raw = np.exp(rows.to_numpy() @ np.array(weights))
     np.testing.assert_allclose(estimator.predict_proba(rows), (raw / raw.sum(1, keepdims=True))[:, order], atol=1e-5)
     columns = tuple(Column(name, "number") for name in XS)
@@ -105,7 +106,7 @@ def test_one_tensor_of_numbers_in_any_order_of_classes(tmp_path_factory, weights
 def test_one_score_is_the_probability_of_the_second_class(tmp_path):
     file = brought(tmp_path, linear([[1.0], [0.0], [-1.0]], activation="Sigmoid"))
     rows = numbers(30)
-    estimator = BroughtClassifier(file).fit(rows, np.arange(30) % 2)
+    estimator = BroughtClassifier(file, INPUTS).fit(rows, np.arange(30) % 2)
     made = estimator.predict_proba(rows)
     np.testing.assert_allclose(made[:, 1], 1 / (1 + np.exp(rows["x3"] - rows["x1"])), atol=1e-6)
     proved(estimator, tuple(Column(n, "number") for n in XS), "binary", rows, 2)
@@ -114,7 +115,7 @@ def test_one_score_is_the_probability_of_the_second_class(tmp_path):
 def test_a_regression_gives_one_number(tmp_path):
     file = brought(tmp_path, linear([[1.0], [2.0], [3.0]], activation="Identity", element=TensorProto.DOUBLE))
     rows = numbers(30)
-    estimator = BroughtRegressor(file).fit(rows, np.zeros(30))
+    estimator = BroughtRegressor(file, INPUTS).fit(rows, np.zeros(30))
     np.testing.assert_allclose(estimator.predict(rows), rows.to_numpy() @ [1.0, 2.0, 3.0], atol=1e-12)
     proved(estimator, tuple(Column(n, "number") for n in XS), "regression", rows)
 
@@ -129,7 +130,7 @@ def test_whole_numbers_that_are_missing_are_refused_by_the_server_later(tmp_path
     nodes.graph.output[0].type.tensor_type.elem_type = TensorProto.FLOAT
     file = brought(tmp_path, nodes.SerializeToString())
     rows = numbers(30).round()
-    estimator = BroughtRegressor(file).fit(rows, np.zeros(30))
+    estimator = BroughtRegressor(file, INPUTS).fit(rows, np.zeros(30))
     _, proof = proved(estimator, tuple(Column(n, "number") for n in XS), "regression", rows)
     assert proof.refuses["missing"] == list(XS)
 
@@ -182,9 +183,23 @@ def test_columns_that_do_not_fit_are_told_with_the_inputs():
 )
 def test_what_is_no_model_of_these_rows_is_seen_before_it_is_taken(graph, words, tmp_path):
     with pytest.raises(UserCodeError, match=words):
-        BroughtClassifier(brought(tmp_path, graph)).fit(numbers(40), np.arange(40) % 2)
+        BroughtClassifier(brought(tmp_path, graph), INPUTS).fit(numbers(40), np.arange(40) % 2)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(UserCodeError, match="cannot be read"):
         BroughtClassifier(tmp_path / "nosuch.onnx").fit(numbers(10), np.arange(10) % 2)
+
+
+def test_the_columns_of_a_tensor_must_be_named_in_their_order(tmp_path):
+    """A spec does not keep the order of its columns: to guess it would be to answer wrongly."""
+    file = brought(tmp_path, linear([[1.0], [2.0], [3.0]], activation="Sigmoid"))
+    rows = numbers(30)
+    with pytest.raises(UserCodeError, match=r"which columns, in which order, go into x"):
+        BroughtClassifier(file).fit(rows, np.arange(30) % 2)
+    straight = BroughtClassifier(file, INPUTS).fit(rows, np.arange(30) % 2)
+    turned = BroughtClassifier(file, INPUTS).fit(rows[["x3", "x1", "x2"]], np.arange(30) % 2)
+    np.testing.assert_array_equal(straight.predict_proba(rows), turned.predict_proba(rows[["x3", "x1", "x2"]]))
+    proved(turned, tuple(Column(n, "number") for n in ("x3", "x1", "x2")), "binary", rows[["x3", "x1", "x2"]], 2)
+    with pytest.raises(UserCodeError, match="do not fit"):
+        BroughtClassifier(file, {"x": ["x1", "x2"]}).fit(rows, np.arange(30) % 2)

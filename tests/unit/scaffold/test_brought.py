@@ -41,6 +41,7 @@ def test_the_project_is_sound_and_its_estimator_answers(tmp_path):
     assert [c.name for c in plan_of(spec).columns] == ["a", "b", "c"]
     assert "nothing is learned" in created.decisions.about("model").why
     assert created.decisions.about("inputs").decision == "x: a, b, c"
+    assert '    "x": ["a", "b", "c"],\n' in (tmp_path / "models/risk/model.py").read_text()
     code = load_user_code(tmp_path / "models/risk")
     frame = rows().to_pandas()
     estimator = code.build({}, "binary").fit(frame[["a", "b", "c"]], (frame["label"] == "bad").to_numpy().astype(int))
