@@ -22,10 +22,7 @@ import threading
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import numpy as np
+from typing import IO, Any
 
 ASKED = struct.Struct("<QQ")
 ANSWERED = struct.Struct("<cQ")
@@ -208,24 +205,24 @@ def framing(columns: Sequence[tuple[str, bool]]) -> Callable[[int, bytearray, by
     import numpy as np
     import pandas as pd
 
-    names = pd.Index([name for name, _ in columns])
-    places = [(name, word, sum(w == word for _, w in columns[:place])) for place, (name, word) in enumerate(columns)]
-    width = sum(not word for _, word in columns)
+    names = {kind: pd.Index([name for name, word in columns if word == kind]) for kind in (False, True)}
+    width, count = len(names[False]), len(names[True])
 
-    def by_column(rows: int, numbers: bytearray, width: int) -> "np.ndarray":
-        return np.ascontiguousarray(np.frombuffer(numbers, dtype="<f8").reshape(rows, width).T)
+    def of_numbers(rows: int, numbers: bytearray) -> Any:
+        block = np.frombuffer(numbers, dtype="<f8").reshape(rows, width)
+        return pd.DataFrame(np.ascontiguousarray(block.T).T, columns=names[False], copy=False)
 
-    if width == len(columns):
-        return lambda rows, numbers, words: pd.DataFrame(by_column(rows, numbers, width).T, columns=names, copy=False)
+    if not count:
+        return lambda rows, numbers, words: of_numbers(rows, numbers)
+    stands = [*names[False], *names[True]]
+    order = np.array([stands.index(name) for name, _ in columns])
+    sorted_already = stands == [name for name, _ in columns]
 
     def mixed(rows: int, numbers: bytearray, words: bytes) -> Any:
-        block = by_column(rows, numbers, width)
-        texts = list(zip(*json.loads(words), strict=True))
-        held = {
-            name: np.array([*texts[place], None], dtype=object)[:-1] if word else block[place]
-            for name, word, place in places
-        }
-        return pd.DataFrame(held, columns=names)
+        texts = np.empty((count, rows), dtype=object)
+        texts[:] = list(zip(*json.loads(words), strict=True))
+        frame = pd.concat([of_numbers(rows, numbers), pd.DataFrame(texts.T, columns=names[True], copy=False)], axis=1)
+        return frame if sorted_already else frame.take(order, axis=1)
 
     return mixed
 

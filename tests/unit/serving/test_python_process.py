@@ -368,3 +368,25 @@ def test_secrets_do_not_enter_the_process(tmp_path, monkeypatch):
     monkeypatch.setenv("MODELWAY_LAKE_KEY", "s3cret")
     process = started(tmp_path, odd())
     assert b"s3cret" not in Path(f"/proc/{process.pid}/environ").read_bytes()
+
+
+def test_the_frame_is_the_one_that_training_gives(tmp_path):
+    """Columns in any order of kinds, and the same kinds of values: what an estimator could tell apart."""
+    import json
+
+    import pandas as pd
+    import polars as pl
+
+    from modelway.serving.python_child import framing
+    from modelway.training.frames import to_pandas
+
+    rows = frame(20, 7)
+    for order in ([*NUMBERS, *WORDS], [WORDS[0], *NUMBERS, *WORDS[1:]], list(WORDS), list(NUMBERS)):
+        columns = [Column(name, "word" if name in WORDS else "number") for name in order]
+        numbers, words = [n for n in order if n in NUMBERS], [n for n in order if n in WORDS]
+        body = bytearray(np.array(rows[numbers].to_numpy().tolist(), dtype="<f8").tobytes())
+        told = json.dumps(rows[words].to_numpy(object).tolist()).encode()
+        made = framing([(c.name, c.kind == "word") for c in columns])(20, body, told)
+        want = to_pandas(pl.from_pandas(rows[order]), columns)
+        pd.testing.assert_frame_equal(made, want)
+        assert [type(v) for v in made.iloc[0]] == [type(v) for v in want.iloc[0]]
