@@ -42,7 +42,7 @@ def proved(
     return _process(workspace, spec, allowed, made, fitted, estimator, point, tell)
 
 
-_ALLOW = "or let the estimator answer in a process of its own, `serving: {python: {}}` in modelway.yaml, at 100 µs a call and more"
+_ALLOW = "or let the estimator answer in a process of its own, `serving: {python: {}}` in modelway.yaml, at hundreds of µs a call"
 
 
 def _graph(

@@ -190,8 +190,8 @@ class Gate(Part):
 
 
 class PythonProcess(Part):
-    """A process of its own in which the fitted estimator itself answers, where it has no exact graph. It costs 100 µs and more a
-    call; see the page `python-model.md`."""
+    """A process of its own in which the fitted estimator itself answers, where it has no exact graph. A call costs hundreds of
+    microseconds where a graph costs ten; see the page `python-model.md`."""
 
     when: Literal["no_graph", "always"] = "no_graph"
     """no_graph: what cannot be exported, or whose graph fails its parity gate; always: a graph is not even tried."""
