@@ -14,6 +14,8 @@ from modelway.files.onnx import Feed, TeamGraph
 from modelway.records import Column
 
 _OURS = "brought/"
+_OPSET, _IR = 13, 7
+"""For graphs of other domains alone, and those from before constants need no longer be inputs too."""
 _TYPES = {
     "float": TensorProto.FLOAT,
     "double": TensorProto.DOUBLE,
@@ -48,8 +50,11 @@ def export_brought(
         value_info=list(model.graph.value_info),
     )
     whole.sparse_initializer.extend(model.graph.sparse_initializer)
-    made = helper.make_model(whole, opset_imports=list(model.opset_import), functions=list(model.functions))
-    made.ir_version = model.ir_version
+    imports = list(model.opset_import)
+    if not any(one.domain in ("", "ai.onnx") for one in imports):
+        imports.append(helper.make_opsetid("", _OPSET))
+    made = helper.make_model(whole, opset_imports=imports, functions=list(model.functions))
+    made.ir_version = max(model.ir_version, _IR)
     step = Step("graph", "a graph that was brought", "single")
     return Exported(made.SerializeToString(deterministic=True), "single", (step,), Hints())
 

@@ -203,3 +203,32 @@ def test_the_columns_of_a_tensor_must_be_named_in_their_order(tmp_path):
     proved(turned, tuple(Column(n, "number") for n in ("x3", "x1", "x2")), "binary", rows[["x3", "x1", "x2"]], 2)
     with pytest.raises(UserCodeError, match="do not fit"):
         BroughtClassifier(file, {"x": ["x1", "x2"]}).fit(rows, np.arange(30) % 2)
+
+
+def test_a_graph_of_the_ml_domain_alone_in_an_old_format_is_taken(tmp_path):
+    """Constants were inputs too, and the default operators need not be named where none is used."""
+    node = onnx.helper.make_node(
+        "LinearClassifier",
+        ["x"],
+        ["label", "scores"],
+        domain="ai.onnx.ml",
+        coefficients=[-1.0, 0.0, 1.0, 1.0, 0.0, -1.0],
+        intercepts=[0.0, 0.0],
+        multi_class=0,
+        post_transform="SOFTMAX",
+        classlabels_strings=["good", "bad"],
+    )
+    graph = onnx.helper.make_graph(
+        [node],
+        "g",
+        [onnx.helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 3])],
+        [
+            onnx.helper.make_tensor_value_info("label", TensorProto.STRING, [None]),
+            onnx.helper.make_tensor_value_info("scores", TensorProto.FLOAT, [None, 2]),
+        ],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("ai.onnx.ml", 1)], ir_version=3)
+    assert read_graph(model.SerializeToString(), "model.onnx").labels == ("good", "bad")
+    rows = numbers(30)
+    estimator = BroughtClassifier(brought(tmp_path, model.SerializeToString()), INPUTS).fit(rows, np.arange(30) % 2)
+    proved(estimator, tuple(Column(n, "number") for n in XS), "binary", rows, 2)

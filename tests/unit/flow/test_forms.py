@@ -193,3 +193,19 @@ def test_a_manifest_of_before_is_of_a_graph_and_keeps_its_digest(workspace):
     digest = workspace.artifacts.put(json.dumps(plain).encode())
     assert loads(Manifest, workspace.artifacts.get(digest)).form == "graph"
     assert loader(workspace)(digest, "loans", 1).digest == digest
+
+
+def test_an_interpreter_is_named_from_the_workspace(workspace):
+    import sys
+
+    made, fit, estimator = fitted(workspace, odd())
+    place = workspace.places.root / "environments" / "own" / "python"
+    place.parent.mkdir(parents=True)
+    place.write_text(f'#!/bin/sh\necho asked >> "{place.parent}/asked"\nexec "{sys.executable}" "$@"\n')
+    place.chmod(0o755)
+    wanted = spec(python={"interpreter": "environments/own/python"})
+    graph = proof(workspace, wanted, made, fit, estimator, [])
+    assert graph.parity.worst == 0
+    assert loads(PythonModel, workspace.artifacts.get(graph.graph)).interpreter == "environments/own/python"
+    graph_scores(workspace, graph, table(), "loans@1")
+    assert (place.parent / "asked").read_text().split() == ["asked", "asked"]
