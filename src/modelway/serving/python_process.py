@@ -15,6 +15,7 @@ import numpy as np
 
 from modelway.errors import EngineError, ModelwayError
 from modelway.records import PythonModel
+from modelway.serving.onnxruntime import Numbers
 from modelway.serving.python_child import ASKED
 from modelway.serving.python_live import Launch, Live, ended
 
@@ -40,7 +41,7 @@ class PythonProcess:
         self._standing = _Standing(launch, pause)
         self.close = weakref.finalize(self, self._standing.end)
 
-    def __call__(self, numbers: Sequence[Sequence[float]], words: Sequence[Sequence[str]]) -> list[list[float]]:
+    def __call__(self, numbers: Numbers, words: Sequence[Sequence[str]]) -> list[list[float]]:
         return self._standing.ask(numbers, words)
 
     @property
@@ -73,7 +74,7 @@ class _Standing:
         live = self._live
         return live.process.pid if live is not None else None
 
-    def ask(self, numbers: Sequence[Sequence[float]], words: Sequence[Sequence[str]]) -> list[list[float]]:
+    def ask(self, numbers: Numbers, words: Sequence[Sequence[str]]) -> list[list[float]]:
         model, rows = self._launch.model, len(numbers)
         frame = _packed(self._launch.name, model, numbers, words)
         if not self._turn.acquire(timeout=model.seconds):
@@ -156,8 +157,8 @@ class _Standing:
         )
 
 
-def _packed(name: str, model: PythonModel, numbers: Sequence[Sequence[float]], words: Sequence[Sequence[str]]) -> bytes:
-    block = np.array(numbers, dtype="<f8").tobytes()
+def _packed(name: str, model: PythonModel, numbers: Numbers, words: Sequence[Sequence[str]]) -> bytes:
+    block = np.asarray(numbers, dtype="<f8").tobytes()
     if not any(column.kind == "word" for column in model.columns):
         return ASKED.pack(len(numbers), 0) + block
     try:

@@ -172,7 +172,7 @@ def test_the_server_loads_either_and_waits_for_a_process_in_a_thread(workspace):
     servable = load(digest, "loans", 2)
     assert servable.upto is not nowhere
     assert servable.upto() == {}
-    (answer,) = answer_rows(servable, "r", [{"income": 7.0}], NOW)
+    (answer,) = answer_rows(servable, ["r"], [{"income": 7.0}], NOW)
     assert answer.scores == pytest.approx((1 - 1 / (1 + np.exp(-1)), 1 / (1 + np.exp(-1))))
 
 
