@@ -20,6 +20,9 @@ _PATIENT_SECONDS = 600.0
 def open_run(workspace: Workspace, of: Manifest | Graph, name: str, *, patient: bool = False) -> Run:
     """Numbers and words → scores of a version, named `name` in errors; `patient`: for many rows, and with no client waiting.
 
+    A Python model answers clients on the libraries that it was proved with and no others; to be compared with a candidate, on
+    those that are there: else no run could replace it after an upgrade.
+
     Raises EngineError when it cannot be loaded, StateError for an estimator that no run of this workspace fitted.
     """
     stands = workspace.artifacts.get(of.graph)
@@ -36,7 +39,7 @@ def open_python(workspace: Workspace, model: PythonModel, name: str, *, patient:
             "train the model here: modelway run",
         )
     if patient:
-        model = replace(model, seconds=max(model.seconds, _PATIENT_SECONDS))
+        model = replace(model, seconds=max(model.seconds, _PATIENT_SECONDS), versions={})
     place = str(workspace.places.root / model.interpreter) if model.interpreter else ""
     log = workspace.places.logs / f"python-{name.replace(' ', '-')}.log"
     return PythonProcess(Launch(name, model, lambda: workspace.artifacts.get(model.estimator), place, log))

@@ -176,13 +176,15 @@ def test_the_server_loads_either_and_waits_for_a_process_in_a_thread(workspace):
     assert answer.scores == pytest.approx((1 - 1 / (1 + np.exp(-1)), 1 / (1 + np.exp(-1))))
 
 
-def test_libraries_that_have_changed_since_the_proof_are_refused(workspace):
+def test_libraries_that_have_changed_since_the_proof_are_refused_to_clients_and_not_to_a_comparison(workspace):
     made, fit, estimator = fitted(workspace, odd())
     graph = proof(workspace, spec(python={}), made, fit, estimator, [])
     model = loads(PythonModel, workspace.artifacts.get(graph.graph))
     changed = workspace.artifacts.put(dumps(replace(model, versions={**model.versions, "numpy": "1.0"})))
     with pytest.raises(EngineError, match=r"numpy .* \(was 1\.0\)"):
         open_run(workspace, replace(graph, graph=changed), "loans@1")
+    compared = graph_scores(workspace, replace(graph, graph=changed), table(), "loans@1")
+    np.testing.assert_array_equal(compared, scores(estimator, table().select("income").to_pandas(), "binary", 2))
 
 
 def test_a_manifest_of_before_is_of_a_graph_and_keeps_its_digest(workspace):
