@@ -19,6 +19,7 @@ NAMES = (
     "drift",
     "run",
     "serving",
+    "python_model",
 )
 
 

@@ -92,7 +92,7 @@ def version_quality(workspace: Workspace, model: str, number: int, found: Weeks,
     """A version's own graph on the test days' rows."""
     digest = versions.get(workspace.database, model, number).digest
     manifest = loads(Manifest, workspace.artifacts.get(digest))
-    scores = graph_scores(workspace, manifest.graph, manifest.columns, found.test, f"{model}@{number}")
+    scores = graph_scores(workspace, manifest, found.test, f"{model}@{number}")
     return judged(found, pl.Series(scores[:, -1]), cards)
 
 
@@ -122,7 +122,7 @@ def parity(workspace: Workspace, model: str) -> tuple[int, float]:
         manifest = loads(Manifest, workspace.artifacts.get(digest))
         plan = Plan.from_plain(manifest.features)
         rows = workspace.features.compute(frames.served_rows(mine, spec), events, plan, plan.same_instant)
-        scores = graph_scores(workspace, manifest.graph, manifest.columns, rows, f"{model}@{number}")
+        scores = graph_scores(workspace, manifest, rows, f"{model}@{number}")
         again = rows.select("_key").with_columns(pl.Series("again", scores[:, -1]))
         both = mine.select(pl.col("key").alias("_key"), pl.col("scores").list.last().alias("said")).join(
             again, on="_key"

@@ -178,7 +178,7 @@ def judged_days(
 
 def _scores(workspace: Workspace, model: str, number: int, rows: pl.DataFrame) -> np.ndarray:
     manifest = _manifest(workspace, model, number)
-    return graph_scores(workspace, manifest.graph, manifest.columns, rows, f"{model}@{number}")
+    return graph_scores(workspace, manifest, rows, f"{model}@{number}")
 
 
 def _manifest(workspace: Workspace, model: str, number: int) -> Manifest:

@@ -20,6 +20,8 @@ Outcome = Literal["pass", "fail", "undecided", "not_applicable"]
 Answer = Literal["better", "not_worse", "worse", "undecided"]
 Exactness = Literal["double", "single"]
 Kind = Literal["number", "word"]
+Form = Literal["graph", "python"]
+"""What answers: an ONNX graph in the server's process, or the fitted estimator in a process of its own."""
 
 
 def dumps(record: Any) -> bytes:
@@ -177,6 +179,28 @@ class Graph:
     parity: Parity
     refuses: Mapping[str, Any] = field(default_factory=dict)
     """Rows at which the Python model raises, told apart by their values: `missing`, `infinite`, `beyond`, `below`, `unseen`."""
+    form: Form = "graph"
+    """`python`: `graph` is the digest of a `PythonModel`, whose scores are those that a graph would give."""
+
+
+@dataclass(frozen=True, slots=True)
+class PythonModel:
+    """What a process of its own needs to answer with a fitted estimator; stands as an artefact where a graph would."""
+
+    estimator: str
+    """Digest of the pickled estimator, which a run of this workspace fitted."""
+    columns: tuple[Column, ...]
+    task: Task
+    classes: int
+    """Columns of the scores: the classes of the training set, 1 for a regression."""
+    seconds: float
+    """What one call may take."""
+    megabytes: int
+    """What the process may hold in memory."""
+    interpreter: str = ""
+    """Path of another environment's Python, from the workspace; "": the one that Modelway runs in."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """`python` and the libraries of the estimator, as they were when the parity gate was passed: served with no others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +295,8 @@ class Manifest:
     """Digest of the reference profile artefact, against which drift is judged."""
     refuses: Mapping[str, Any] = field(default_factory=dict)
     """See `Graph.refuses`."""
+    form: Form = "graph"
+    """See `Graph.form`; manifests of before this field are of graphs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from modelway.flow.runs import STEPS
 from modelway.records import Candidate, Fit, TrainingSet, Version, loads
 
 _MOST = 5
+_ANSWERS = {"graph": "the graph", "python": "no exact graph: a Python process of its own"}
 
 
 def show_run(report: Mapping[str, Any], version: Version) -> None:
@@ -29,10 +30,9 @@ def show_run(report: Mapping[str, Any], version: Version) -> None:
     if report["breaches"]:
         say(f"values that broke the contract so far, by rule: {by_rule(report['breaches'])}")
     proof = candidate.graph.parity
-    say(
-        f"the graph equals the Python model on {proof.rows:,} rows to {proof.worst:.1e} (allowed {proof.tolerance:.0e}, "
-        f"{candidate.graph.exactness} precision)"
-    )
+    allowed = f"allowed {proof.tolerance:.0e}, {candidate.graph.exactness} precision"
+    who = _ANSWERS[candidate.graph.form]
+    say(f"{who} equals the Python model on {proof.rows:,} rows to {proof.worst:.1e} ({allowed})")
     table(
         f"{version}: metrics on the holdout",
         ("metric", "value", "95 % from", "to", "rows"),

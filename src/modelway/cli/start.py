@@ -17,7 +17,7 @@ STACK = """\
 
 def add_to(app: typer.Typer) -> None:
     app.command(epilog="Example: modelway init bank")(init)
-    app.command(epilog="Example: modelway new loans --data ../train.csv --target BAD")(new)
+    app.command(epilog="Example: modelway new loans --data ../train.csv --target BAD [--onnx model.onnx]")(new)
     app.command(epilog="Example: modelway check loans")(check)
     app.command(epilog="Example: modelway explain loans")(explain)
 
@@ -39,22 +39,36 @@ def init(folder: Annotated[Path, typer.Argument(help="The folder to make.")] = H
 
 def new(
     model: Model,
-    data: Annotated[Path, typer.Option("--data", help="CSV (also .gz), Parquet or NDJSON.")],
     target: Annotated[str, typer.Option("--target", help="The column to predict.")],
+    data: Annotated[Path | None, typer.Option("--data", help="CSV (also .gz), Parquet or NDJSON.")] = None,
+    onnx: Annotated[Path | None, typer.Option("--onnx", help="A graph of your own, taken as it is.")] = None,
+    output: Annotated[str, typer.Option("--output", help="The graph's output with the scores.")] = "",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing project.")] = False,
     where: Where = HERE,
     json: Json = False,
 ) -> None:
-    """Look at a data file and write a model project: spec, model.py and a test; say what was decided, and why."""
+    """Look at a data file, or a graph (--onnx), and write a model project: spec, model.py and a test; say what was decided."""
     from modelway.cli.output import print_json, say, table
+    from modelway.errors import UsageError
     from modelway.files.heads import heads_of
     from modelway.files.read import read_table
+    from modelway.scaffold.brought import brought_project
     from modelway.scaffold.new import new_project
     from modelway.workspace import find_workspace
 
     places = find_workspace(where.resolve())
-    frame, heads = read_table(data), heads_of(data)
-    created = new_project(places.root, model, data, target, frame=frame, heads=heads, overwrite=overwrite)
+    frame = read_table(data) if data is not None else None
+    if onnx is not None:
+        created = brought_project(
+            places.root, model, onnx, target, data=data, frame=frame, output=output, overwrite=overwrite
+        )
+    elif data is None or frame is None:
+        raise UsageError(
+            "neither a data file nor a graph is named", "add --data FILE, or --onnx FILE for a graph of your own"
+        )
+    else:
+        heads = heads_of(data)
+        created = new_project(places.root, model, data, target, frame=frame, heads=heads, overwrite=overwrite)
     if json:
         print_json(created)
         return

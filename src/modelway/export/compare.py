@@ -1,7 +1,7 @@
 """Scores of both sides on one frame: the Python estimator's and the graph's."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 RAISED = (ValueError, TypeError, ArithmeticError, LookupError)
 """What estimators raise at values that they do not take."""
 CHUNK = 8192
+Answers = Callable[["pd.DataFrame"], np.ndarray]
+"""Rows → double[N, k]."""
 
 
 @dataclass(frozen=True)
@@ -24,20 +26,18 @@ class Sides:
     """Estimator and graph of one export."""
 
     estimator: Any
-    session: Any
+    answers: Answers
     columns: tuple[Column, ...]
     task: Scored
     places: tuple[int, ...]
 
     @classmethod
-    def of(cls, onnx: bytes, estimator: Any, columns: Sequence[Column], task: Scored, classes: int | None) -> "Sides":
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
-        return cls(estimator, session, tuple(columns), task, tuple(score_places(estimator, task, classes)))
+    def of(
+        cls, graph: bytes | Answers, estimator: Any, columns: Sequence[Column], task: Scored, classes: int | None
+    ) -> "Sides":
+        """`graph` is ONNX, or what stands in a graph's place."""
+        answers = graph_answers(graph, columns) if isinstance(graph, bytes) else graph
+        return cls(estimator, answers, tuple(columns), task, tuple(score_places(estimator, task, classes)))
 
     def python(self, rows: "pd.DataFrame") -> np.ndarray:
         """double[N, k]; raises what the estimator raises."""
@@ -55,17 +55,9 @@ class Sides:
         return padded[:, list(self.places)]
 
     def graph(self, rows: "pd.DataFrame") -> np.ndarray:
-        """double[N, k] from onnxruntime, chunk by chunk."""
-        parts = [self._run(rows.iloc[start : start + CHUNK]) for start in range(0, max(len(rows), 1), CHUNK)]
+        """double[N, k] from the other side, chunk by chunk."""
+        parts = [self.answers(rows.iloc[start : start + CHUNK]) for start in range(0, max(len(rows), 1), CHUNK)]
         return np.concatenate(parts)
-
-    def _run(self, rows: "pd.DataFrame") -> np.ndarray:
-        feeds: dict[str, np.ndarray] = {}
-        for place in self.session.get_inputs():
-            kind = "number" if place.name == "numbers" else "word"
-            names = [column.name for column in self.columns if column.kind == kind]
-            feeds[place.name] = rows[names].to_numpy(np.float64 if kind == "number" else object)
-        return np.asarray(self.session.run(["scores"], feeds)[0], dtype=np.float64)
 
     def taken(self, rows: "pd.DataFrame") -> np.ndarray:
         """bool[N]: rows that the estimator answers with finite scores; found by halving where it raises."""
@@ -86,6 +78,26 @@ class Sides:
             kept = rows[good]
             good[good] = distance(self.python(kept), self.graph(kept)) <= tolerance
         return good
+
+
+def graph_answers(onnx: bytes, columns: Sequence[Column]) -> Answers:
+    """The graph's scores, from onnxruntime on one thread."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+
+    def answers(rows: "pd.DataFrame") -> np.ndarray:
+        feeds: dict[str, np.ndarray] = {}
+        for place in session.get_inputs():
+            kind = "number" if place.name == "numbers" else "word"
+            names = [column.name for column in columns if column.kind == kind]
+            feeds[place.name] = rows[names].to_numpy(np.float64 if kind == "number" else object)
+        return np.asarray(session.run(["scores"], feeds)[0], dtype=np.float64)
+
+    return answers
 
 
 def distance(python: np.ndarray, graph: np.ndarray, slack: np.ndarray | float = 0.0) -> np.ndarray:

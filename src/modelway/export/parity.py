@@ -9,7 +9,7 @@ import numpy as np
 from modelway.errors import ParityError
 from modelway.export.build import Hints, Scored, export_estimator, labels
 from modelway.export.cases import adversarial_rows
-from modelway.export.compare import RAISED, Sides, distance
+from modelway.export.compare import RAISED, Answers, Sides, distance
 from modelway.export.refusals import find_refusals, refused
 from modelway.export.rounding import slack
 from modelway.records import Column, Exactness, Parity
@@ -31,7 +31,7 @@ class Proof:
 
 
 def check_parity(
-    onnx: bytes,
+    graph: bytes | Answers,
     estimator: Any,
     columns: Sequence[Column],
     task: Scored,
@@ -46,13 +46,14 @@ def check_parity(
 ) -> Proof:
     """Compare graph and estimator on `sample` (holdout rows) and on adversarial rows made from it with `seed`.
 
+    `graph` is ONNX, or who answers in its place.
     Decisions are compared at `threshold` on the score of `positive` (a label, or the place of its score; the last
     when None), else by argmax. `hints` are those of the export (worked out again when None). Raises ParityError
     when a score differs by more than 1e-9 · max(1, |ŷ|) (1e-6 where `exactness` is "single") beyond what rounding may do
     to the terms of a linear model (`rounding.slack`), when a decision differs, or when the estimator takes none of the rows.
     """
     hints = hints or export_estimator(estimator, columns, task, classes=classes).hints
-    sides = Sides.of(onnx, estimator, columns, task, classes)
+    sides = Sides.of(graph, estimator, columns, task, classes)
     sample = sample[[column.name for column in columns]].reset_index(drop=True)
     base = _one_that_is_taken(sides, sample)
     words = {c.name: [*hints.words.get(c.name, ()), *sample[c.name].unique()] for c in columns if c.kind == "word"}

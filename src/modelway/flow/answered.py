@@ -154,7 +154,7 @@ def _held(workspace: Workspace, model: str, run: str, task: Task, horizon: timed
         return None
     manifest = loads(Manifest, workspace.artifacts.get(proved.digest))
     rows = read_training_set(made, workspace.artifacts, HOLDOUT).tail(_HELD_ROWS)
-    scores = graph_scores(workspace, manifest.graph, manifest.columns, rows, f"{model}@{proved.number}")
+    scores = graph_scores(workspace, manifest, rows, f"{model}@{proved.number}")
     target = codes(rows["_target"], made.classes).astype(float)
     return sampled(target, scores, task, horizon=_ahead(rows["_at"], horizon))
 

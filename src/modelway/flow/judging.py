@@ -34,7 +34,7 @@ def validated(work: Work) -> Validation:
         number, manifest, run = champion
         work.tell("scoring the champion on the same rows", None)
         rows = champion_rows(work, spec, manifest, held)
-        scores = graph_scores(workspace, manifest.graph, manifest.columns, rows, f"{work.model}@{number}")
+        scores = graph_scores(workspace, manifest, rows, f"{work.model}@{number}")
         target = codes(held["_target"], made.classes)
         rival = Judged(
             held["_key"].to_list(), target, scores, manifest.classes, operating_point=manifest.operating_point
@@ -65,7 +65,7 @@ def _candidate(
     return Judged(
         keys=held["_key"].to_list(),
         target=codes(held["_target"], made.classes),
-        scores=graph_scores(workspace, candidate.graph.graph, made.columns, held, name),
+        scores=graph_scores(workspace, candidate.graph, held, name),
         classes=made.classes,
         train_target=np.bincount(targets, minlength=len(made.classes)) if made.classes else np.array([targets.mean()]),
         at=None if held["_at"].null_count() else held["_at"].to_list(),
@@ -113,12 +113,12 @@ def new_to(workspace: Workspace, spec: Spec, run: str, held: pl.DataFrame) -> np
 
 
 def _one_row(workspace: Workspace, candidate: Candidate, held: pl.DataFrame) -> Callable[[], object]:
-    """The exported graph on one row, as the server calls it."""
-    from modelway.serving.onnxruntime import open_session
+    """The candidate on one row, as the server calls it."""
+    from modelway.flow.forms import open_run
     from modelway.training.frames import normalised
 
     columns = candidate.graph.columns
-    run = open_session(workspace.artifacts.get(candidate.graph.graph), "the candidate")
+    run = open_run(workspace, candidate.graph, "the candidate")
     row = normalised(held.head(1), columns)
     numbers = [list(values) for values in row.select(c.name for c in columns if c.kind == "number").iter_rows()] or [[]]
     words = [list(values) for values in row.select(c.name for c in columns if c.kind == "word").iter_rows()] or [[]]

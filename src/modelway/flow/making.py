@@ -19,7 +19,6 @@ from modelway.flow.sending import send_files
 from modelway.records import (
     Candidate,
     Fit,
-    Graph,
     Manifest,
     OperatingPoint,
     Sources,
@@ -112,9 +111,8 @@ def _open_tracking(workspace: Workspace) -> None:
 
 
 def export(work: Work) -> Candidate:
-    """The exact graph, proved against the estimator, with its operating point and the profile for drift."""
-    from modelway.export.build import export_estimator
-    from modelway.export.parity import check_parity
+    """What answers for the estimator, proved against it, with its operating point and the profile for drift."""
+    from modelway.flow.proving import proved
     from modelway.monitoring.profile import profile
     from modelway.training.fit import load_estimator
     from modelway.training.frames import read_training_set, to_pandas
@@ -122,34 +120,16 @@ def export(work: Work) -> Candidate:
     from modelway.training.split import HOLDOUT, TRAIN
 
     workspace, spec, made = work.workspace, work.spec, work.record("prepare")
-    estimator = load_estimator(work.record("train").estimator, workspace.artifacts)
-    work.tell("exporting", None)
+    fitted: Fit = work.record("train")
+    estimator = load_estimator(fitted.estimator, workspace.artifacts)
     k = max(1, len(made.classes))
-    exported = export_estimator(estimator, made.columns, made.task, classes=len(made.classes) or None)
     held = read_training_set(made, workspace.artifacts, HOLDOUT)
     point = operating_point(work, spec, made, scores(estimator, to_pandas(held, made.columns), made.task, k))
-    work.tell("proving parity", None)
-    proof = check_parity(
-        exported.onnx,
-        estimator,
-        made.columns,
-        made.task,
-        to_pandas(held.head(_PARITY_ROWS), made.columns),
-        exactness=exported.exactness,
-        seed=spec.training.seed,
-        threshold=point.threshold,
-        positive=k - 1 if made.task == "binary" else None,
-        classes=len(made.classes) or None,
-        hints=exported.hints,
-    )
-    graph = Graph(workspace.artifacts.put(exported.onnx), made.columns, exported.exactness, proof.parity, proof.refuses)
+    graph = proved(workspace, spec, made, fitted, estimator, point, work.tell)
     learned = read_training_set(made, workspace.artifacts, TRAIN)
     learned_scores = scores(estimator, to_pandas(learned, made.columns), made.task, k)
     reference = workspace.artifacts.put(profile(learned, made.columns, learned_scores, made.classes))
     return Candidate(graph, point, reference)
-
-
-_PARITY_ROWS = 5_000
 
 
 def operating_point(work: Work, spec: Spec, made: TrainingSet, scored: np.ndarray) -> OperatingPoint:
@@ -213,6 +193,7 @@ def manifest_of(work: Work) -> Manifest:
         spec=work.record("ingest").spec,
         reference=candidate.reference,
         refuses=candidate.graph.refuses,
+        form=candidate.graph.form,
     )
 
 

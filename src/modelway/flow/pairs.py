@@ -205,7 +205,7 @@ def _held_differences(workspace: Workspace, spec: Spec, standing: Release) -> _H
     if any(column.name not in held.columns for column in theirs.columns) or held.height == 0:
         return _Held()
     labels = [str(label) for label in held["_target"].to_list()]
-    a, b = (graph_scores(workspace, m.graph, m.columns, held, m.model) for m in (theirs, ours))
+    a, b = (_held_scores(workspace, spec.model, version, made) for version in reversed(_both(standing)))
     apart = _score_span(a, b, spec, theirs)
     loss_a, loss_b = _each_loss(a, labels, theirs.classes), _each_loss(b, labels, ours.classes)
     if np.isnan(loss_a).all() or np.isnan(loss_b).all():
@@ -218,6 +218,14 @@ def _held_differences(workspace: Workspace, spec: Spec, standing: Release) -> _H
         d = np.array(in_blocks(d[order].tolist(), seconds[order].tolist(), spec.monitoring.horizon.total_seconds()))
     gain = _constant_loss(labels, theirs.classes) - float(np.nanmean(loss_a))
     return _Held(d.tolist(), gain, apart)
+
+
+@lru_cache(maxsize=32)
+def _held_scores(workspace: Workspace, model: str, number: int, made: TrainingSet) -> np.ndarray:
+    """Kept in memory: a release that waits for approval is looked at each second, and a Python model takes seconds to start."""
+    held = read_training_set(made, workspace.artifacts, HOLDOUT).tail(_HELD_ROWS)
+    version = versions.get(workspace.database, model, number)
+    return graph_scores(workspace, loads(Manifest, workspace.artifacts.get(version.digest)), held, str(version))
 
 
 def _score_span(a: np.ndarray, b: np.ndarray, spec: Spec, champion: Manifest) -> float:

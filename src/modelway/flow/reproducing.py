@@ -1,13 +1,13 @@
 """A version made again from what it was made from: pinned tables, stored spec, code and parameters; and compared."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 
 from modelway.errors import UsageError
-from modelway.export.build import export_estimator
 from modelway.flow import making, runs
+from modelway.flow.proving import exported_of
 from modelway.flow.runs import REFIT, record, spec_of
 from modelway.flow.scoring import graph_scores
 from modelway.flow.sending import Tell, silent
@@ -16,7 +16,8 @@ from modelway.registry import versions
 from modelway.state import erasures
 from modelway.training.environment import environment
 from modelway.training.fit import load_estimator
-from modelway.training.frames import read_training_set
+from modelway.training.frames import read_training_set, to_pandas
+from modelway.training.predict import scores
 from modelway.workspace import Workspace
 
 
@@ -28,6 +29,7 @@ class Reproduction:
     training_set: tuple[str, str]
     environment: tuple[str, str]
     graph: tuple[str, str]
+    """Of a Python model the pickled estimators, which may differ between equal trainings; what they answer may not."""
     predictions: int
     worst: float
     tolerance: float
@@ -90,19 +92,26 @@ def reproduce(workspace: Workspace, name: str, tell: Tell = silent) -> Reproduct
     again = loads(Fit, compute(workspace.compute, f"reproduce/{version.run}", FIT, payload))
     tell("comparing", None)
     estimator = load_estimator(again.estimator, workspace.artifacts)
-    graph = workspace.artifacts.put(
-        export_estimator(estimator, now.columns, now.task, classes=len(now.classes) or None).onnx
-    )
     every = read_training_set(then, workspace.artifacts)
     _, erased = erasures.newest(workspace.database, runs.loaded(workspace, base, "prepare").data)
     missing, differing = _compared(every, read_training_set(now, workspace.artifacts)) if erased else (0, 0)
-    before = graph_scores(workspace, candidate.graph.graph, then.columns, every, name)
-    after = graph_scores(workspace, graph, now.columns, every, f"{name}, trained again")
+    before = graph_scores(workspace, candidate.graph, every, name)
+    if candidate.graph.form == "graph":
+        graph = replace(
+            candidate.graph,
+            graph=workspace.artifacts.put(exported_of(workspace, estimator, now).onnx),
+            columns=now.columns,
+        )
+        stood, stands = candidate.graph.graph, graph.graph
+        after = graph_scores(workspace, graph, every, f"{name}, trained again")
+    else:
+        stood, stands = fitted.estimator, again.estimator
+        after = scores(estimator, to_pandas(every, now.columns), now.task, max(1, len(now.classes)))
     return Reproduction(
         version=name,
         training_set=(then.data, now.data),
         environment=(fitted.environment, workspace.artifacts.put(environment())),
-        graph=(candidate.graph.graph, graph),
+        graph=(stood, stands),
         predictions=every.height,
         worst=float(np.max(np.abs(before - after) / np.maximum(1.0, np.abs(before)), initial=0.0)),
         tolerance=1e-9,

@@ -15,6 +15,7 @@ from modelway.errors import SpecError
 from modelway.features.plan import Plan
 from modelway.features.rows import compile_row, groups_of
 from modelway.flow.figures import figures_kept
+from modelway.flow.forms import open_run
 from modelway.flow.online import FRESHNESS, Follower, follower_of
 from modelway.flow.plain import plain_of
 from modelway.metrics.port import Metrics
@@ -25,7 +26,7 @@ from modelway.serving.log import PredictionLog
 from modelway.serving.measured import SWAPS
 from modelway.serving.models import Load, Models
 from modelway.serving.run import bind, serve
-from modelway.serving.servable import Servable, checked_columns, nowhere, open_servable
+from modelway.serving.servable import Servable, checked_columns, nowhere, open_servable, unhurried
 from modelway.serving.shadow import Shadow, score_in_shadow
 from modelway.spec.model import Spec
 from modelway.spec.stack import MOST_WORKERS
@@ -90,7 +91,6 @@ def loader(workspace: Workspace, worker: int = 0) -> Load:
         return withheld(workspace.database, topic) if workspace.stack.events.kafka else frozenset()
 
     def load(digest: str, model: str, number: int) -> Servable:
-        del model  # the manifest says it
         manifest = loads(Manifest, workspace.artifacts.get(digest))
         contract, plan = from_plain(manifest.contract), Plan.from_plain(manifest.features)
         row = compile_row(plan)
@@ -127,10 +127,10 @@ def loader(workspace: Workspace, worker: int = 0) -> Load:
             manifest,
             digest,
             number,
-            workspace.artifacts.get(manifest.graph),
+            open_run(workspace, manifest, f"{model}@{number}"),
             check=compile_check(asked),
             features=lambda typed, key, at, served: row(typed, key, at, past, served),
-            upto=follower.catch_up if follower else nowhere,
+            upto=follower.catch_up if follower else nowhere if manifest.form == "graph" else unhurried,
             plain=plain_of(asked, plan, names),
             longest_wait=spec.monitoring.slo.longest_wait_ms / 1000,
         )

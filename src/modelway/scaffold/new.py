@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,26 +66,36 @@ def new_project(
     With `overwrite` the three files are written anew and others of the folder are kept. Raises UsageError for a name, a
     target or a place that cannot be, DataError and TooLittleDataError for data from which no model can come.
     """
-    _demand_name(model)
-    place = root / "models" / model
-    _demand_free(root, model, overwrite)
-    _demand_target(frame, target, data)
+    demand_place(root, model, overwrite)
+    demand_target(frame, target, data)
     found = look(frame, target)
     texts = {
-        "modelway.yaml": spec_text(model, _named_file(data, root), found),
+        "modelway.yaml": spec_text(model, named_file(data, root), found),
         "model.py": model_text(model, found),
         "tests/test_model.py": test_text(model, found),
     }
+    write_project(root, model, texts)
+    decisions = Decisions((*found.decisions.made, *_twice(heads, data.name)))
+    return Created(model, found.target.task, tuple(f"models/{model}/{name}" for name in texts), decisions)
+
+
+def demand_place(root: Path, model: str, overwrite: bool) -> None:
+    """Raises UsageError for a name that no model can have, or that is taken."""
+    _demand_name(model)
+    _demand_free(root, model, overwrite)
+
+
+def write_project(root: Path, model: str, files: Mapping[str, str | bytes]) -> None:
+    """The files of `models/<model>/`, all or none. Raises DiskFullError, ModelwayError."""
+    place = root / "models" / model
     try:
-        _write(place, texts)
+        _write(place, files)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFullError(f"the disk is full: {place} was not written", "make room, then run it again") from error
         raise ModelwayError(
             f"cannot write {place}: {error.strerror or error}", "make the workspace's models/ writable"
         ) from error
-    decisions = Decisions((*found.decisions.made, *_twice(heads, data.name)))
-    return Created(model, found.target.task, tuple(f"models/{model}/{name}" for name in texts), decisions)
 
 
 def _twice(heads: Sequence[str], file: str) -> Iterator[Decision]:
@@ -115,7 +125,7 @@ def _demand_free(root: Path, model: str, overwrite: bool) -> None:
         raise UsageError(f"the model {model!r} exists already: {place}", "choose another name, or add --overwrite")
 
 
-def _demand_target(frame: pl.DataFrame, target: str, data: Path) -> None:
+def demand_target(frame: pl.DataFrame, target: str, data: Path) -> None:
     ours = [name for name in frame.columns if name in _OURS]
     if ours:
         raise DataError(
@@ -131,14 +141,14 @@ def _demand_target(frame: pl.DataFrame, target: str, data: Path) -> None:
     raise UsageError(f"{data} has no column {target!r}; it has {named(frame.columns, 20)}", fix)
 
 
-def _named_file(data: Path, root: Path) -> str:
+def named_file(data: Path, root: Path) -> str:
     """Relative to the workspace when it lies in it or beside it; characters that a pattern would read otherwise are escaped."""
     full, home = data.resolve(), root.resolve()
     near = full.is_relative_to(home.parent) and home.parent != home.parent.parent
     return glob.escape(Path(os.path.relpath(full, home)).as_posix() if near else full.as_posix())
 
 
-def _write(place: Path, texts: dict[str, str]) -> None:
+def _write(place: Path, files: Mapping[str, str | bytes]) -> None:
     """Into a folder beside, then renamed: a crash leaves the old project, the new one, or what `_mend` mends."""
     place.parent.mkdir(parents=True, exist_ok=True)
     stage = Path(tempfile.mkdtemp(prefix=f"{_STAGE}{place.name}-", dir=place.parent))
@@ -146,10 +156,10 @@ def _write(place: Path, texts: dict[str, str]) -> None:
         fresh = stage / "new"
         if place.exists():
             shutil.copytree(place, fresh)
-        for name, text in texts.items():
+        for name, content in files.items():
             file = fresh / name
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, encoding="utf-8")
+            file.write_bytes(content.encode() if isinstance(content, str) else content)
         load_spec(fresh / "modelway.yaml")  # read as any other spec: no project is left that `run` would refuse
         _sync(fresh)
         faults.point("scaffold.before-rename")

@@ -9,10 +9,15 @@ from modelway.scaffold.target import FEWEST_ROWS, Target
 from modelway.scaffold.yaml_text import flow, scalar
 
 _MIN_ROWS = 30
+_TO_USE = "  # to use one: take it out here, give it a line under contract, name it in model.py"
+NOTHING_LEARNED = (
+    "training: {holdout: 50%}  # nothing is learned: one half judges, the other is what drift is judged against",
+    "retraining: {on: []}",
+)
 
 
-def spec_text(model: str, source: str, look: Look) -> str:
-    """The file; `source` is the data file as the workspace names it."""
+def spec_text(model: str, source: str, look: Look, *, brought: bool = False) -> str:
+    """The file; `source` is the data file as the workspace names it, `brought`: a graph stands ready, nothing is learned."""
     target, rows = look.target, look.target.facts.rows
     lines = [
         f"# Written by `modelway new` from {rows:,} rows. Every setting that is not here has a default:",
@@ -30,7 +35,7 @@ def spec_text(model: str, source: str, look: Look) -> str:
     if look.event_time:
         lines.append(f"  event_time: {scalar(look.event_time.name)}  # the latest rows are held out")
     if look.ignored:
-        lines.append("  ignore:  # to use one: take it out here, give it a line under contract, name it in model.py")
+        lines.append("  ignore:" + ("" if brought else _TO_USE))
         lines += [f"    - {scalar(one.name)}  # {_one_line(one.why)}" for one in look.ignored]
     lines += ["", "contract:  # a row that breaks a rule is set aside (on_breach: quarantine) or only told of (warn)"]
     order = look.event_time.values if look.event_time else None
@@ -40,7 +45,9 @@ def spec_text(model: str, source: str, look: Look) -> str:
         lines.append(f"  {scalar(look.event_time.name)}: {flow({'type': TYPES[look.event_time.kind]})}")
     lines += [f"  {scalar(c.name)}: {flow(rule_of(c, order))}" for c in look.used]
     lines.append(f"  {scalar(target.facts.name)}: {flow(target_rule(target))}")
-    if target.rows < _MIN_ROWS:
+    if brought:
+        lines += ["", *NOTHING_LEARNED]
+    elif target.rows < _MIN_ROWS:
         lines += ["", f"training: {flow({'min_rows': FEWEST_ROWS})}  # few rows: figures will be uncertain"]
     else:
         lines += ["", "# training: {search: {trials: 30}}  # look for better parameters: search_space in model.py"]

@@ -7,7 +7,7 @@ from typing import Any
 
 from modelway.records import Column, Manifest
 from modelway.serving.decision import Decide, decision_of
-from modelway.serving.onnxruntime import Run, open_session
+from modelway.serving.onnxruntime import Run
 from modelway.serving.plain import Plain
 from modelway.serving.refusals import Refusal, compile_refusal
 
@@ -69,11 +69,16 @@ def nowhere() -> Mapping[int, int]:
     return {}
 
 
+def unhurried() -> Mapping[int, int]:
+    """The same for a version whose run waits for another process: a server must not wait for it on its event loop."""
+    return {}
+
+
 def open_servable(
     manifest: Manifest,
     digest: str,
     number: int,
-    graph: bytes,
+    run: Run,
     *,
     check: Check,
     features: Features,
@@ -81,16 +86,16 @@ def open_servable(
     plain: Plain | None = None,
     longest_wait: float = 0.25,
 ) -> Servable:
-    """Load a version's graph. `check` is compiled from the contract of `checked_columns` alone: no client sends the target.
+    """A version with what answers for it.
 
-    Raises EngineError when the graph cannot be loaded.
+    `check` is compiled from the contract of `checked_columns` alone: no client sends the target.
     """
     return Servable(
         manifest=manifest,
         digest=digest,
         number=number,
         inputs=inputs_of(manifest),
-        run=open_session(graph, f"{manifest.model}@{number}"),
+        run=run,
         check=check,
         features=features,
         refusal=compile_refusal(manifest.refuses, manifest.columns),

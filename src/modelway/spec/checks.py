@@ -23,6 +23,7 @@ def mistakes_of(spec: Spec, folder: str | None = None) -> list[Mistake]:
         *_training(spec),
         *_decision(spec),
         *(m for number, gate in enumerate(spec.gates) for m in _gate(spec, number, gate)),
+        *_serving(spec),
         *_release(spec),
         *_afterwards(spec),
     ]
@@ -187,6 +188,12 @@ def _gate(spec: Spec, number: int, gate: Gate) -> Iterator[Mistake]:
         kept = ", ".join(spec.data.protected) or "none yet"
         what = f"{gate.by!r} is no protected column" if gate.metric == "four_fifths" else "groups are for four_fifths"
         yield Mistake((*place, "by"), what + meant(gate.by, spec.data.protected), f"data.protected has: {kept}")
+
+
+def _serving(spec: Spec) -> Iterator[Mistake]:
+    python = spec.serving.python
+    if python is not None and not python.timeout:
+        yield Mistake(("serving", "python", "timeout"), "leaves no time to answer", "write for example 1s")
 
 
 def _release(spec: Spec) -> Iterator[Mistake]:

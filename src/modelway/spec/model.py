@@ -189,6 +189,25 @@ class Gate(Part):
     """A failed verdict is recorded but does not refuse the candidate."""
 
 
+class PythonProcess(Part):
+    """A process of its own in which the fitted estimator itself answers, where it has no exact graph. A call costs hundreds of
+    microseconds where a graph costs ten; see the page `python-model.md`."""
+
+    when: Literal["no_graph", "always"] = "no_graph"
+    """no_graph: what cannot be exported, or whose graph fails its parity gate; always: a graph is not even tried."""
+    timeout: Duration = parse_duration("1s")
+    """What one call may take, and may wait for those before it; a process that takes longer is stopped, and started anew."""
+    memory: int = Field(default=2048, ge=256)
+    """Megabytes that the process may take, with Python and all libraries; enforced on Linux."""
+    interpreter: str = ""
+    """Path of the Python of another environment, from the workspace or absolute; empty: the one that Modelway runs in."""
+
+
+class ModelServing(Part):
+    python: PythonProcess | None = None
+    """Allows a model without an exact graph, as a Python process; absent: such a run fails, and says why."""
+
+
 class Guard(Part):
     errors: Share = 0.001
     """Largest additional share of errors and invalid outputs in a canary, absolute."""
@@ -300,6 +319,8 @@ class Spec(Part):
     """The operating point: how a score becomes a decision (binary tasks)."""
     gates: tuple[Gate, ...] = ()
     """Beside these, `baseline`, `champion` and latency are always judged, with defaults."""
+    serving: ModelServing = ModelServing()
+    """What answers requests."""
     release: Rollout = Rollout()
     """How a new version takes over from the champion."""
     monitoring: Monitoring = Monitoring()

@@ -143,6 +143,13 @@ def keep_step(database: Database, run_id: str, name: str, record: str, seconds: 
     return record
 
 
+def fitted_here(database: Database, estimator: str) -> bool:
+    """Whether a run of this workspace recorded that it fitted this estimator (a digest)."""
+    told = steps.c.record.contains(f'"estimator":"{estimator}"', autoescape=True)
+    with database.read() as connection:
+        return connection.execute(sa.select(steps.c.run).where(steps.c.name == "train", told)).first() is not None
+
+
 def _record(connection: Connection, run_id: str, name: str) -> str | None:
     asked = sa.select(steps.c.record).where(steps.c.run == run_id, steps.c.name == name)
     found = connection.execute(asked).scalar()

@@ -25,7 +25,7 @@ from modelway.training.frames import codes, read_training_set, to_pandas
 from modelway.training.predict import scores
 from modelway.training.search import search
 from modelway.training.split import TRAIN
-from modelway.training.user_code import UserCode, load_user_code
+from modelway.training.user_code import UserCode, load_user_code, write_sources
 
 
 def fit(
@@ -96,10 +96,7 @@ def unpacked(bundle: bytes, name: str) -> Iterator[Path]:
     """The stored sources of a model project, in a folder of that name that is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="modelway-") as place:
         project = Path(place).resolve() / name
-        for path, text in loads(dict[str, str], bundle).items():
-            file = project / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, encoding="utf-8")
+        write_sources(loads(dict[str, str], bundle), project)
         yield project
 
 

@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 import os
 import sys
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,11 +18,16 @@ from modelway.records import Task, dumps
 from modelway.training.blame import user_error
 
 T = TypeVar("T")
+GRAPH = ".onnx"
+"""How the name of a graph ends that a project brings."""
 
 
 @dataclass(frozen=True)
 class UserCode:
-    """The module as loaded; `sources` are the project's Python files (tests left out), `digest` their content hash."""
+    """The module as loaded; `sources` are the project's Python files (tests left out) and its ONNX graphs in base64.
+
+    `digest` is their content hash.
+    """
 
     project: Path
     module: ModuleType
@@ -78,7 +84,7 @@ def load_user_code(project: Path) -> UserCode:
         str(path.relative_to(project).as_posix()): path.read_text(encoding="utf-8")
         for path in sorted(project.rglob("*.py"))
         if "tests" not in path.relative_to(project).parts and not path.name.startswith("test_")
-    }
+    } | {path.name: b64encode(path.read_bytes()).decode() for path in sorted(project.glob(f"*{GRAPH}"))}
     name = f"modelway_project_{hashlib.sha256(str(project.resolve()).encode()).hexdigest()[:12]}"
     spec = importlib.util.spec_from_file_location(name, place)
     if spec is None or spec.loader is None:
@@ -93,6 +99,14 @@ def load_user_code(project: Path) -> UserCode:
     if not callable(getattr(module, "build", None)):
         raise UserCodeError(f"{place} has no function build", "write: def build(params): return an estimator")
     return UserCode(project, module, sources)
+
+
+def write_sources(sources: Mapping[str, str], project: Path) -> None:
+    """The files of a project as `UserCode.sources` has them."""
+    for name, text in sources.items():
+        file = project / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b64decode(text) if name.endswith(GRAPH) else text.encode())
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import math
 
 import polars as pl
 import pytest
-from benchmarks import backfill, contracts, drift, features, ingest, lookup, run, serving, start, step
+from benchmarks import backfill, contracts, drift, features, ingest, lookup, python_model, run, serving, start, step
 from benchmarks.figures import Figure, Target, figure
 from benchmarks.measure import Spread, heard, tell, timed
 from benchmarks.report import number, page
@@ -24,7 +24,9 @@ def no_rivals(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "module", [start, step, ingest, backfill, contracts, features, lookup, drift], ids=lambda m: m.__name__
+    "module",
+    [start, step, ingest, backfill, contracts, features, lookup, drift, python_model],
+    ids=lambda m: m.__name__,
 )
 def test_yields_figures_and_says_which_rivals_are_missing(module, no_rivals):
     result = module.measure(True)

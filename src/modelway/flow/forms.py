@@ -1,0 +1,45 @@
+"""What answers for a version: an ONNX graph in this process, or the fitted estimator in a process of its own.
+
+Nobody else asks which it is: both are a `Run`. Imports no library for tables or training, since the server comes by here.
+"""
+
+from dataclasses import replace
+
+from modelway.errors import StateError
+from modelway.records import Graph, Manifest, PythonModel, loads
+from modelway.serving.onnxruntime import Run, open_session
+from modelway.serving.python_live import Launch
+from modelway.serving.python_process import PythonProcess
+from modelway.state import runs
+from modelway.workspace import Workspace
+
+_PATIENT_SECONDS = 600.0
+"""What a call may take that no client waits for: it has thousands of rows."""
+
+
+def open_run(workspace: Workspace, of: Manifest | Graph, name: str, *, patient: bool = False) -> Run:
+    """Numbers and words → scores of a version, named `name` in errors; `patient`: for many rows, and with no client waiting.
+
+    A Python model answers clients on the libraries that it was proved with and no others; to be compared with a candidate, on
+    those that are there: else no run could replace it after an upgrade.
+
+    Raises EngineError when it cannot be loaded, StateError for an estimator that no run of this workspace fitted.
+    """
+    stands = workspace.artifacts.get(of.graph)
+    if of.form == "graph":
+        return open_session(stands, name)
+    return open_python(workspace, loads(PythonModel, stands), name, patient=patient)
+
+
+def open_python(workspace: Workspace, model: PythonModel, name: str, *, patient: bool = False) -> PythonProcess:
+    """The process of a Python model. Only a pickle that this workspace has made itself is ever loaded."""
+    if not runs.fitted_here(workspace.database, model.estimator):
+        raise StateError(
+            f"the estimator of {name} was fitted by no run of this workspace: its pickle is not loaded",
+            "train the model here: modelway run",
+        )
+    if patient:
+        model = replace(model, seconds=max(model.seconds, _PATIENT_SECONDS), versions={})
+    place = str(workspace.places.root / model.interpreter) if model.interpreter else ""
+    log = workspace.places.logs / f"python-{name.replace(' ', '-')}.log"
+    return PythonProcess(Launch(name, model, lambda: workspace.artifacts.get(model.estimator), place, log))

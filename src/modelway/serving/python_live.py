@@ -1,0 +1,196 @@
+"""One process that answers with a fitted estimator: how it is started, handed its pickle, asked, and ended."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from modelway.errors import EngineError
+from modelway.records import PythonModel
+from modelway.serving.python_child import ANSWERED, ASKED, BAD
+
+_CHILD = Path(__file__).with_name("python_child.py")
+START_SECONDS = 60.0
+"""How long a process has to load its libraries and the estimator."""
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+_LARGEST_WORDS = 1 << 20
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How the process of one version is started: `pickle` reads the estimator, at each start; `interpreter` "" is this one;
+    `log` takes what it prints."""
+
+    name: str
+    model: PythonModel
+    pickle: Callable[[], bytes]
+    interpreter: str
+    log: Path
+
+
+@dataclass(frozen=True)
+class Live:
+    """One process that has loaded its estimator. Closing the lifeline kills it, and whatever it has started."""
+
+    process: "subprocess.Popen[bytes]"
+    channel: socket.socket
+    lifeline: IO[bytes]
+    versions: Mapping[str, str]
+    since: float
+
+    @classmethod
+    def of(cls, launch: Launch) -> "Live":
+        """Raises EngineError, and what `pickle` raises."""
+        process, channel, lifeline = _started(launch)
+        try:
+            versions = _ordered(launch, process, channel)
+            _demand_proved(launch, versions)
+        except BaseException:
+            lifeline.close()
+            process.wait()
+            channel.close()
+            raise
+        return cls(process, channel, lifeline, versions, time.monotonic())
+
+    def asked(self, frame: bytes, until: float, size: int) -> tuple[bool, bytes]:
+        """Whether the answer is scores, and its bytes. Raises TimeoutError, OSError, EOFError."""
+        self.channel.settimeout(max(0.001, until - time.monotonic()))
+        self.channel.sendall(frame)
+        good, body = _answer(self.channel, until, size)
+        if good and len(body) != size:
+            raise EOFError("an answer of another size")
+        return good, body
+
+    def kill(self) -> None:
+        self.lifeline.close()
+
+    def close(self) -> None:
+        self.channel.close()
+
+
+def _started(launch: Launch) -> "tuple[subprocess.Popen[bytes], socket.socket, IO[bytes]]":
+    ours, theirs = socket.socketpair()
+    held, pulled = os.pipe()
+    own = bool(launch.interpreter)
+    places = [str(theirs.fileno()), str(held), str(launch.model.megabytes)]
+    secret = {name for name in os.environ if name.startswith("MODELWAY_")}
+    inherited = {name: value for name, value in os.environ.items() if name not in secret}
+    try:
+        launch.log.parent.mkdir(parents=True, exist_ok=True)
+        with launch.log.open("ab") as log:
+            process = subprocess.Popen(
+                [launch.interpreter or sys.executable, "-I" if own else "-P", str(_CHILD), *places],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(theirs.fileno(), held),
+                env=inherited | _ONE_THREAD,
+                start_new_session=True,  # a group of its own, which the lifeline ends as a whole
+            )
+    except OSError as error:
+        ours.close()
+        os.close(pulled)
+        raise EngineError(
+            f"the Python process of {launch.name} cannot be started: {launch.interpreter or sys.executable}: {error.strerror}",
+            "serving.python.interpreter is the path of a Python" if own else "free memory or processes",
+            transient=not own,
+        ) from error
+    finally:
+        theirs.close()
+        os.close(held)
+    return process, ours, os.fdopen(pulled, "wb", 0)
+
+
+def _ordered(launch: Launch, process: "subprocess.Popen[bytes]", channel: socket.socket) -> dict[str, str]:
+    """Hand the estimator over, and wait until it is loaded."""
+    model, until = launch.model, time.monotonic() + START_SECONDS
+    told = {
+        "task": model.task,
+        "classes": model.classes,
+        "columns": [(column.name, column.kind == "word") for column in model.columns],
+    }
+    order, pickled = msgspec.json.encode(told), launch.pickle()
+    try:
+        channel.settimeout(START_SECONDS)
+        channel.sendall(ASKED.pack(len(order), len(pickled)) + order)
+        channel.sendall(pickled)
+        good, body = _answer(channel, until, _LARGEST_WORDS)
+    except TimeoutError as error:
+        problem = f"the Python process of {launch.name} was not ready within {START_SECONDS:g} s"
+        raise EngineError(
+            problem, f"see {launch.log}; a process with too little memory may hang", transient=True
+        ) from error
+    except (OSError, EOFError) as error:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(5)
+        problem = f"the Python process of {launch.name} died while it was loading ({ended(process.returncode)})"
+        raise EngineError(
+            problem, f"see {launch.log}; a process with too little memory may hang", transient=True
+        ) from error
+    said: dict[str, Any] = json.loads(body)
+    if good:
+        return dict(said["versions"])
+    if said["kind"] == "memory":
+        raise EngineError(
+            f"the Python process of {launch.name} needs more than {model.megabytes} MB to load",
+            "allow more: serving.python.memory in modelway.yaml",
+        )
+    raise EngineError(
+        f"the estimator of {launch.name} cannot be loaded in its process: {said['text']}",
+        f"see {launch.log}; its Python needs numpy, pandas, cloudpickle and the libraries of model.py",
+    )
+
+
+def _demand_proved(launch: Launch, versions: Mapping[str, str]) -> None:
+    """Raise EngineError when the process runs on other versions than those of the parity gate."""
+    proved = launch.model.versions
+    differ = [
+        f"{name} {versions.get(name, 'is missing')} (was {version})"
+        for name, version in proved.items()
+        if versions.get(name) != version
+    ]
+    if differ:
+        raise EngineError(
+            f"{launch.name} was proved with other versions than its Python process has: {', '.join(differ)}",
+            "install those versions again, or train the model on the new ones: modelway run",
+        )
+
+
+def _answer(channel: socket.socket, until: float, size: int) -> tuple[bool, bytes]:
+    head = _received(channel, ANSWERED.size, until)
+    kind, length = ANSWERED.unpack(head)
+    if length > max(size, _LARGEST_WORDS):
+        raise EOFError("an answer that is too long")
+    return kind != BAD, bytes(_received(channel, length, until))
+
+
+def _received(channel: socket.socket, size: int, until: float) -> bytearray:
+    """Exactly so many bytes. Raises TimeoutError, OSError, and EOFError when the other end is closed."""
+    data = bytearray(size)
+    view, done = memoryview(data), 0
+    while done < size:
+        left = until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        channel.settimeout(left)
+        got = channel.recv_into(view[done:])
+        if not got:
+            raise EOFError
+        done += got
+    return data
+
+
+def ended(code: int | None) -> str:
+    """How a process ended, in words."""
+    if code is None:
+        return "it does not end"
+    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
