@@ -131,7 +131,7 @@ def wired(
         thread.join(20)
         served.loop.close()
         listening.close()
-    assert failed == []
+    assert failed == [], failed
 
 
 @dataclass(frozen=True)
@@ -171,6 +171,12 @@ class Client:
         with contextlib.suppress(OSError):
             for _ in range(times):
                 self.socket.sendall(piece)
+
+    def flood(self, piece: bytes) -> None:
+        """Until it is cut, which raises; at most PATIENCE seconds."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            self.socket.sendall(piece)
 
     def end(self) -> None:
         self.socket.shutdown(socket.SHUT_WR)

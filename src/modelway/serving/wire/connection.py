@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from typing import cast
+from typing import Any, cast
 
 import orjson
 
@@ -14,6 +14,7 @@ from modelway.serving.wire.exchange import CLOSE, FAILED, JSON, Exchange, Header
 from modelway.serving.wire.heads import Refusal
 from modelway.serving.wire.limits import Limits
 from modelway.serving.wire.reader import Reader
+from modelway.serving.wire.sluice import Sluice
 
 Handle = Callable[[Exchange], None]
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -51,7 +52,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self._reader = Reader(self, wire)
-        self._transport: asyncio.Transport | None = None
+        self._transport: asyncio.Transport | Sluice | None = None
         self._waiting: deque[Exchange | Refusal] = deque()
         self._busy: Exchange | None = None
         self._full = self._paused = self._handing_on = self._owes_continue = False
@@ -68,8 +69,9 @@ class Connection(asyncio.Protocol):
     # -- what the event loop calls -----------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-        self.secure = transport.get_extra_info("sslcontext") is not None
+        given = cast("asyncio.Transport", transport)
+        self.secure = given.get_extra_info("sslcontext") is not None
+        self._transport = Sluice(given) if self.secure else given
         self._wire.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -92,10 +94,14 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._full = True
+        if isinstance(self._transport, Sluice):
+            self._transport.pause()
         self._flow()
 
     def resume_writing(self) -> None:
         self._full = False
+        if isinstance(self._transport, Sluice):
+            self._transport.resume()
         self._next()
 
     # -- what the reader calls ---------------------------------------------------------------------------------------------
@@ -157,7 +163,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def peer(self) -> tuple[str, int] | None:
-        found = self._transport.get_extra_info("peername") if self._transport else None
+        found: Any = self._transport.get_extra_info("peername") if self._transport else None
         return (str(found[0]), int(found[1])) if found else None
 
     @property
@@ -167,7 +173,8 @@ class Connection(asyncio.Protocol):
 
     def close_idle(self) -> None:
         if self.idle and self._transport is not None:
-            self._deaf = True
+            self._deaf = self._lingering = True
+            self._since = self._reader.heard = self._wire.time
             self._transport.close()
 
     def abort(self) -> None:
@@ -245,7 +252,7 @@ class Connection(asyncio.Protocol):
             return
         self._lingering = True
         self._since = self._reader.heard = self._wire.time
-        if not self.secure:
+        if not isinstance(transport, Sluice):  # TLS has no half-closed connections here
             transport.write_eof()
         self._flow()
 

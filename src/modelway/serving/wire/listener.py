@@ -11,6 +11,8 @@ from modelway.serving.wire.limits import DEFAULT, Limits
 
 _log = logging.getLogger("modelway.serving")
 _AGAIN_SECONDS = 0.1
+_UNSENT = 128 * 1024
+"""Bytes in the kernel that are not on their way yet. By default it takes megabytes at once, and a slow reader looks like none."""
 
 
 class Listener:
@@ -90,6 +92,7 @@ class Listener:
         client.setblocking(False)
         with contextlib.suppress(OSError):
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
         task = self._loop.create_task(self._open(client))
         self._opening.add(task)
         task.add_done_callback(self._opened)
@@ -105,7 +108,7 @@ class Listener:
 
     async def _open(self, client: socket.socket) -> None:
         limits = self.wire.limits
-        handshake, shutdown = (limits.head_within, limits.linger) if self._tls else (None, None)
+        handshake, shutdown = (limits.head_within, limits.write_pause) if self._tls else (None, None)
         try:
             await self._loop.connect_accepted_socket(
                 lambda: Connection(self.wire),
