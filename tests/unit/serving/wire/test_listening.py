@@ -204,3 +204,14 @@ def test_an_answer_cannot_be_split_by_a_header_of_it(loop, value, caplog):
     assert reply.status == 500
     assert "x" not in reply.headers
     assert "line end" in caplog.text
+
+
+def test_the_kernel_is_not_given_megabytes_ahead(loop):
+    """A slow reader could not be told from none."""
+    with wired(loop=loop) as served:
+        served.big = b"a" * 10_000_000
+        client = served.client().send(get("/big"))
+        until(lambda: len(served.seen) == 1)
+        found = served.call(lambda: next(iter(served.listener.wire.connections))._transport.get_extra_info("socket"))
+        assert found.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == 128 * 1024
+        assert len(client.reply().body) == 10_000_000

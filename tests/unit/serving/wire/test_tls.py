@@ -2,23 +2,19 @@
 
 import logging
 import ssl
-import subprocess
 import time
 
 import pytest
 
+from modelway.serving.tls import speaking
+from tests.support.certificates import signed_by_itself
 from tests.support.wire import PATIENCE, Client, Served, get, post, quick, until, wired
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     """A certificate of localhost and its key."""
-    place = tmp_path_factory.mktemp("tls")
-    certificate, key = place / "server.pem", place / "server.key"
-    names = "subjectAltName=DNS:localhost,IP:127.0.0.1"
-    made = f"openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext {names}"
-    subprocess.run([*made.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
-    return certificate, key
+    return signed_by_itself(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
@@ -104,13 +100,11 @@ def test_plain_text_is_not_answered(served: Served, trusting):
 
 
 def test_an_old_version_of_tls_is_refused(files, loop):
-    from modelway.serving.tls import context_of
-
     old = ssl.create_default_context(cafile=files[0])
     old.set_ciphers("ALL:@SECLEVEL=0")
     with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
-    with wired(tls=context_of(*files), loop=loop) as served:
+    with wired(tls=speaking(*files), loop=loop) as served:
         with pytest.raises((ssl.SSLError, ConnectionResetError)):
             served.client(old)
         assert served.client(ssl.create_default_context(cafile=files[0])).send(get()).reply().status == 200
