@@ -53,6 +53,8 @@ class Served:
     seen: list[tuple[bytes, bytes, bytes]] = field(default_factory=list)
     held: list[Exchange] = field(default_factory=list)
     clients: list["Client"] = field(default_factory=list)
+    failed: list[dict[str, Any]] = field(default_factory=list)
+    """What the event loop was not to be told: faults of the server."""
 
     def handle(self, exchange: Exchange) -> None:
         self.seen.append((exchange.method, exchange.target, exchange.body))
@@ -109,10 +111,10 @@ def wired(
     """A server whose thread has ended when the block has."""
     listening, ready = bind("127.0.0.1", 0), threading.Event()
     served = Served(listening.getsockname()[1], LOOPS[loop](), listening)
-    told, failed = asyncio.Event(), list[dict[str, Any]]()
+    told = asyncio.Event()
 
     async def run() -> None:
-        served.loop.set_exception_handler(lambda _, context: failed.append(context))
+        served.loop.set_exception_handler(lambda _, context: served.failed.append(context))
         served.listener = Listener(listening, handle or served.handle, limits, tls)
         ready.set()
         await told.wait()
@@ -131,7 +133,7 @@ def wired(
         thread.join(20)
         served.loop.close()
         listening.close()
-    assert failed == [], failed
+    assert served.failed == [], served.failed
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,8 @@ class Connection(asyncio.Protocol):
         del exc
         self.lost = self._deaf = True
         self._waiting.clear()
+        self._transport = None
+        self._reader.end()
         self._wire.connections.discard(self)
         self._wire.gone()
 

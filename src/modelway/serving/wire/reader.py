@@ -48,11 +48,11 @@ class Reader:
             except httptools.HttpParserUpgrade as found:
                 self._read_on(memoryview(data)[found.args[0] :])
         except httptools.HttpParserError as error:
-            if isinstance(error, httptools.HttpParserCallbackError) and not isinstance(error.__context__, _Enough):
-                raise
-            self._refuse_now(
-                self._refusal or heads.Refusal(400, f"no request in HTTP/1.1: {error}", "send what RFC 9112 allows")
-            )
+            if self._refusal is None:
+                if isinstance(error, httptools.HttpParserCallbackError):
+                    raise  # a fault of this module
+                self._refusal = heads.Refusal(400, f"no request in HTTP/1.1: {error}", "send what RFC 9112 allows")
+            self._refuse_now(self._refusal)
         if self.reading:  # of a chunk that began with something else, it is not known how much is of this
             self._framing += 1 if self._mixed else size
             if self._framing > self._wire.limits.head:
@@ -66,6 +66,10 @@ class Reader:
                 self._refuse_now(heads.head_too_slow(limits))
         elif now - self.heard > limits.body_pause or (took > limits.body_pause and self._got < limits.body_rate * took):
             self._refuse_now(heads.body_too_slow(limits))
+
+    def end(self) -> None:
+        """The connection has gone. Parser, reader and connection hold one another: parted, all that was read is freed at once."""
+        del self._parser, self._connection
 
     def wait_anew(self) -> None:
         """The client was not listened to for a while: that time is not its own."""

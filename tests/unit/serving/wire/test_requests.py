@@ -257,3 +257,11 @@ def test_a_client_that_ends_within_a_request_is_let_go(served, client):
     assert bodies(client.replies()) == [b"GET /1 "]
     until(lambda: served.connections() == 0)
     assert len(served.seen) == 1
+
+
+@pytest.mark.parametrize("broken", [b"rubbish\r\n\r\n", get("/", "Host: b"), get("/", "Expect: chips")])
+def test_what_is_behind_a_wish_for_another_protocol_may_be_refused(client, broken):
+    client.send(post(b"hello", "/a", "Connection: upgrade", "Upgrade: h2c") + broken)
+    replies = client.replies()
+    assert replies[0].body == b"POST /a hello"
+    assert [reply.status for reply in replies[1:]] == [417 if b"chips" in broken else 400]
