@@ -36,11 +36,14 @@ def answering(app: App) -> Handle:
 
 async def _answer(app: App, exchange: Exchange) -> None:
     status, headers, pieces = 500, list[tuple[bytes, bytes]](), list[bytes]()
-    asked = False
+    asked, gone = False, asyncio.Event()
 
     async def receive() -> Message:
         nonlocal asked
         if asked:
+            if not exchange.gone:
+                exchange.when_gone(gone.set)
+                await gone.wait()
             return {"type": "http.disconnect"}
         asked = True
         return {"type": "http.request", "body": exchange.body, "more_body": False}

@@ -65,6 +65,8 @@ class Connection(asyncio.Protocol):
         self._since = self._moved = wire.time
         self._unsent = 0
         self.lost = self.secure = False
+        self.when_lost: Callable[[], None] | None = None
+        """Asked for by the exchange under way."""
 
     # -- what the event loop calls -----------------------------------------------------------------------------------------
 
@@ -81,6 +83,8 @@ class Connection(asyncio.Protocol):
         self._transport = None
         self._reader.end()
         self._wire.connections.discard(self)
+        if self.when_lost and self._busy:
+            self.when_lost()
         self._wire.gone()
 
     def data_received(self, data: bytes) -> None:

@@ -1,6 +1,6 @@
 """A request, whole, and its one answer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -48,6 +48,10 @@ class Exchange:
     def gone(self) -> bool:
         """Whether nobody is there any more to read the answer."""
         return self._connection.lost
+
+    def when_gone(self, tell: Callable[[], None]) -> None:
+        """`tell` is called once when the client goes before it is answered."""
+        self._connection.when_lost = tell
 
     @property
     def secure(self) -> bool:

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import resource
 import socket
-import struct
 import threading
 
 import pytest
@@ -158,8 +157,7 @@ def test_a_client_that_goes_before_its_answer_costs_nothing(loop, how):
             client.send(get("/later") + get("/behind"))
             until(lambda: len(served.held) == 1)
             if how == "reset":
-                client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                client.socket.close()
+                client.reset()
                 until(lambda: served.held[0].gone)
         served.release()
         until(lambda: served.connections() == 0)
