@@ -17,6 +17,8 @@ from modelway.serving.wire.reader import Reader
 from modelway.serving.wire.sluice import Sluice
 
 Handle = Callable[[Exchange], None]
+_TURN = 32
+"""Requests of one connection that are handed on at one turn of the loop: the next client waits as long as these take."""
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _log = logging.getLogger("modelway.serving")
 
@@ -55,7 +57,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | Sluice | None = None
         self._waiting: deque[Exchange | Refusal] = deque()
         self._busy: Exchange | None = None
-        self._full = self._paused = self._handing_on = self._owes_continue = False
+        self._full = self._paused = self._handing_on = self._owes_continue = self._to_go_on = False
+        self._turns = _TURN
         self._ended = False
         """The client sends no more."""
         self._deaf = False
@@ -91,6 +94,7 @@ class Connection(asyncio.Protocol):
         if self._deaf:
             self._reader.heard = self._wire.time
         else:
+            self._turns = _TURN
             self._reader.feed(data)
 
     def eof_received(self) -> bool:
@@ -116,11 +120,14 @@ class Connection(asyncio.Protocol):
         """A request, whole."""
         if self._deaf:
             return
-        if self._busy is None and not self._waiting and not self._full:
+        if self._busy is None and not self._waiting and not self._full and self._turns:
+            self._turns -= 1
             self._hand(exchange)
             return
         self._waiting.append(exchange)
         self._owes_continue = False
+        if self._busy is None and not self._full:
+            self._next_turn()
         self._flow()
 
     def refuse(self, refusal: Refusal) -> None:
@@ -129,14 +136,14 @@ class Connection(asyncio.Protocol):
             return
         self._deaf = True
         self._waiting.append(refusal)
-        if self._busy is None:
+        if self._busy is None and not self._to_go_on:
             self._next()
 
     def expected(self) -> None:
         """The client asks whether to send its body; it is told when its turn has come."""
         self._owes_continue = True
         if self._busy is None and not self._waiting:
-            self._go_on()
+            self._say_continue()
 
     # -- what the server calls ---------------------------------------------------------------------------------------------
 
@@ -165,12 +172,17 @@ class Connection(asyncio.Protocol):
         if self._waiting:
             self._next()
         elif self._owes_continue:
-            self._go_on()
+            self._say_continue()
 
     @property
     def peer(self) -> tuple[str, int] | None:
         found: Any = self._transport.get_extra_info("peername") if self._transport else None
         return (str(found[0]), int(found[1])) if found else None
+
+    @property
+    def since(self) -> float:
+        """When it was opened, or had its last answer."""
+        return self._since
 
     @property
     def idle(self) -> bool:
@@ -223,8 +235,12 @@ class Connection(asyncio.Protocol):
         """Whoever waits is handed on, when nobody is being answered and the client takes what it is sent."""
         if self._handing_on:  # called by an answer that came at once
             return
-        self._handing_on = True
+        self._handing_on, left = True, _TURN
         while self._waiting and self._busy is None and not self._full and not self.lost:
+            if not left:
+                self._next_turn()
+                break
+            left -= 1
             first = self._waiting.popleft()
             if isinstance(first, Refusal):
                 self._tell(first)
@@ -233,6 +249,16 @@ class Connection(asyncio.Protocol):
         self._handing_on = False
         self._flow()
 
+    def _next_turn(self) -> None:
+        """Go on when others have had theirs."""
+        if not self._to_go_on:
+            self._to_go_on = True
+            asyncio.get_running_loop().call_soon(self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._to_go_on = False
+        self._next()
+
     def _tell(self, refusal: Refusal) -> None:
         if self._transport is None:
             return
@@ -240,7 +266,7 @@ class Connection(asyncio.Protocol):
         self._transport.write(response(refusal.status, body, JSON, (), date=self._wire.date, persistence=CLOSE))
         self._finish(refused=True)
 
-    def _go_on(self) -> None:
+    def _say_continue(self) -> None:
         self._owes_continue = False
         if self._transport is not None and not self._deaf:
             self._transport.write(_CONTINUE)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import select
 import socket
 import ssl
 
@@ -11,6 +12,8 @@ from modelway.serving.wire.limits import DEFAULT, Limits
 
 _log = logging.getLogger("modelway.serving")
 _AGAIN_SECONDS = 0.1
+_ROOM = 20
+"""One in so many of the connections is closed at a look, if it is idle and others wait."""
 _UNSENT = 128 * 1024
 """Bytes in the kernel that are not on their way yet. By default it takes megabytes at once, and a slow reader looks like none."""
 
@@ -124,6 +127,17 @@ class Listener:
             client.close()
             raise
 
+    def _make_room(self) -> None:
+        """Some who wait are taken instead of those who have been idle longest."""
+        waiting = select.poll()
+        waiting.register(self._listening, select.POLLIN)
+        if waiting.poll(0):
+            idle = sorted((one for one in self.wire.connections if one.idle), key=lambda one: one.since)
+            for connection in idle[: max(1, self.wire.limits.connections // _ROOM)]:
+                connection.close_idle()
+
     def _look(self) -> None:
         self.wire.look(self._loop.time())
+        if self._is_full and not self._stopping:
+            self._make_room()
         self._looking = self._loop.call_later(self.wire.limits.look, self._look)

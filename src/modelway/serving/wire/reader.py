@@ -160,8 +160,11 @@ class Reader:
                 self._refuse(heads.not_a_path())
             else:
                 self._url = path
-        if len(self._wire.hosts) < _HOSTS and b"host" in fields:
-            self._wire.hosts.add(fields[b"host"])
+        hosts = self._wire.hosts
+        if b"host" in fields:
+            if len(hosts) >= _HOSTS:
+                hosts.clear()
+            hosts.add(fields[b"host"])
         if parser.should_upgrade():
             self._upgrading = True
             return

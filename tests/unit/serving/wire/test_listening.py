@@ -32,6 +32,39 @@ def test_a_connection_that_waits_is_taken_as_soon_as_one_has_gone(loop):
         assert second.reply().body == b"GET /2 "
 
 
+def test_idle_connections_make_room_for_those_that_wait_and_busy_ones_do_not(loop):
+    with wired(quick(connections=3), loop=loop) as served:
+        busy, oldest, younger = served.client().send(get("/later")), served.client(), served.client()
+        assert oldest.send(get("/1")).reply().status == 200
+        end = served.call(served.loop.time) + 0.1
+        until(lambda: served.call(lambda: served.listener.wire.time) > end)
+        assert younger.send(get("/2")).reply().status == 200
+        assert served.connections() == 3
+        assert oldest.silent()
+        assert served.client().send(get("/3")).reply().body == b"GET /3 "
+        assert oldest.ended()
+        assert younger.send(get("/4")).reply().body == b"GET /4 "
+        until(lambda: len(served.held) == 1)
+        served.release()
+        assert busy.reply().status == 200
+
+
+def test_a_client_that_asks_much_at_once_leaves_others_their_turn(loop):
+    """Its requests are answered at once, as refusals are: thousands of them are no single turn of the loop."""
+    with wired(loop=loop) as served:
+        greedy, modest = served.client(), served.client()
+        assert modest.send(get("/modest")).reply().status == 200
+        held = threading.Event()
+        served.loop.call_soon_threadsafe(held.wait, PATIENCE)
+        greedy.send(get("/greedy") * 3_000)
+        modest.send(get("/modest"))
+        held.set()
+        assert modest.reply().status == 200
+        assert [greedy.reply().status for _ in range(3_000)] == [200] * 3_000
+    asked = [target for _, target, _ in served.seen][1:]
+    assert asked.index(b"/modest") < 1_000
+
+
 def test_without_a_free_file_connections_wait(loop, caplog):
     taken = []
     with caplog.at_level(logging.ERROR, "modelway.serving"), wired(loop=loop) as served, served.client() as before:
