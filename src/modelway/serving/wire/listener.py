@@ -26,7 +26,7 @@ class Listener:
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._listening, self._tls = listening, tls
-        self._taking = self._stopping = self._short = False
+        self._taking = self._stopping = self._short = self._said = False
         self._opening: set[asyncio.Task[None]] = set()
         self._looking: asyncio.TimerHandle | None = None
         self.wire = Wire(handle, limits, self._loop.time(), gone=self._take)
@@ -87,11 +87,13 @@ class Listener:
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return False  # another process was quicker, or the client has gone
         except OSError as error:  # no file or memory left, as a rule
-            _log.error("no connection can be taken: %s", error.strerror)
+            if not self._said:
+                _log.error("no connection can be taken: %s", error.strerror)
             self._leave()
-            self._short = True
+            self._short = self._said = True
             self._loop.call_later(_AGAIN_SECONDS, self._again)
             return False
+        self._said = False
         client.setblocking(False)
         with contextlib.suppress(OSError):
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

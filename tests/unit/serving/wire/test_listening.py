@@ -5,6 +5,7 @@ import logging
 import resource
 import socket
 import threading
+import time
 
 import pytest
 
@@ -84,6 +85,9 @@ def test_without_a_free_file_connections_wait(loop, caplog):
             until(lambda: "no connection can be taken" in caplog.text)
             assert before.send(get("/meanwhile")).reply().status == 200
             assert (b"GET", b"/waited", b"") not in served.seen
+            tried = time.monotonic()
+            until(lambda: time.monotonic() > tried + 0.3)
+            assert caplog.text.count("no connection can be taken") == 1
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             for one in taken:
