@@ -74,7 +74,6 @@ class Reader:
     def wait_anew(self) -> None:
         """The client was not listened to for a while: that time is not its own."""
         self.began = self.heard = self._wire.time
-        self._got = 0
 
     # -- what the parser calls ---------------------------------------------------------------------------------------------
 
