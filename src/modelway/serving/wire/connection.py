@@ -49,7 +49,7 @@ class Wire:
 
 
 class Connection(asyncio.Protocol):
-    """Made by the event loop for each client."""
+    """One for each client, from when it was taken; whoever makes one that comes to nothing takes it out of `wire.connections`."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
@@ -70,6 +70,7 @@ class Connection(asyncio.Protocol):
         self.lost = self.secure = False
         self.when_lost: Callable[[], None] | None = None
         """Asked for by the exchange under way."""
+        wire.connections.add(self)
 
     # -- what the event loop calls -----------------------------------------------------------------------------------------
 
@@ -77,7 +78,6 @@ class Connection(asyncio.Protocol):
         given = cast("asyncio.Transport", transport)
         self.secure = given.get_extra_info("sslcontext") is not None
         self._transport = Sluice(given) if self.secure else given
-        self._wire.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
@@ -186,8 +186,9 @@ class Connection(asyncio.Protocol):
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is under way: no request half read, none waiting or being answered, no answer on its way."""
-        return not (self._reader.reading or self._waiting or self._busy or self._lingering)
+        """Whether it is open and nothing is under way: no request half read, none waiting or being answered, no last answer."""
+        under_way = self._reader.reading or self._waiting or self._busy or self._lingering
+        return self._transport is not None and not under_way
 
     def close_idle(self) -> None:
         if self.idle and self._transport is not None:
@@ -217,7 +218,7 @@ class Connection(asyncio.Protocol):
         elif self._reader.reading:
             if not (self._paused or self._owes_continue or self._deaf):
                 self._reader.judge(now)
-        elif self.idle and now - self._since > limits.idle:
+        elif now - self._since > limits.idle:
             self.close_idle()
 
     # ----------------------------------------------------------------------------------------------------------------------

@@ -36,7 +36,8 @@ class Listener:
 
     @property
     def connections(self) -> int:
-        return len(self.wire.connections) + len(self._opening)
+        """Those whose handshake is under way included."""
+        return len(self.wire.connections)
 
     async def stop(self, within: float, quiet: float = 0.5) -> None:
         """Take no more; each answer under way, or asked for meanwhile, is the last of its connection. Then close what is idle.
@@ -51,12 +52,12 @@ class Listener:
         self._leave()
         until, idle_from = self._loop.time() + within, self._loop.time() + quiet
         while self.connections and self._loop.time() < until:
+            await asyncio.sleep(0.01)
             if self._loop.time() >= idle_from:
                 for opening in self._opening:
                     opening.cancel()  # a handshake that is not over: nothing was asked yet
                 for connection in list(self.wire.connections):
                     connection.close_idle()
-            await asyncio.sleep(0.01)
         for connection in list(self.wire.connections):
             connection.abort()
         if self._looking:
@@ -98,36 +99,34 @@ class Listener:
         with contextlib.suppress(OSError):
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
-        task = self._loop.create_task(self._open(client))
+        task = self._loop.create_task(self._open(client, Connection(self.wire)))
         self._opening.add(task)
-        task.add_done_callback(self._opened)
+        task.add_done_callback(self._opening.discard)
         return True
 
     def _again(self) -> None:
         self._short = False
         self._take()
 
-    def _opened(self, task: asyncio.Task[None]) -> None:
-        self._opening.discard(task)
-        self._take()
-
-    async def _open(self, client: socket.socket) -> None:
-        limits = self.wire.limits
+    async def _open(self, client: socket.socket, connection: Connection) -> None:
+        limits, opened = self.wire.limits, False
         handshake, shutdown = (limits.head_within, limits.write_pause) if self._tls else (None, None)
         try:
             await self._loop.connect_accepted_socket(
-                lambda: Connection(self.wire),
+                lambda: connection,
                 client,
                 ssl=self._tls,
                 ssl_handshake_timeout=handshake,
                 ssl_shutdown_timeout=shutdown,
             )
+            opened = True
         except OSError as error:  # the client's affair: it went away, or speaks no TLS
             _log.debug("a connection was not opened: %s", error)
-            client.close()
-        except asyncio.CancelledError:
-            client.close()
-            raise
+        finally:
+            if not opened:
+                client.close()
+                self.wire.connections.discard(connection)
+                self._take()
 
     def _make_room(self) -> None:
         """Some who wait are taken instead of those who have been idle longest."""

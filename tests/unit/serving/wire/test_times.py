@@ -177,3 +177,14 @@ def test_a_client_that_reads_slowly_gets_all_of_it(loop, asked):
         client._read = got
         assert client.reply().body == served.big
         assert time.monotonic() - began > 1
+
+
+@pytest.mark.parametrize("sent", [get("/", "Connection: close"), get(version="1.0"), b"rubbish\r\n\r\n"])
+def test_the_end_of_the_last_answer_is_told_at_once(loop, sent):
+    """And not at the next look, which is far away."""
+    with wired(quick(look=60, linger=60), loop=loop) as served:
+        client = served.client().send(sent)
+        client.reply()
+        assert client.ended()
+        client.socket.close()
+        until(lambda: served.connections() == 0)
