@@ -2,13 +2,13 @@
 
 import logging
 import ssl
-import time
 
 import pytest
 
 from modelway.serving.tls import speaking
 from tests.support.certificates import signed_by_itself
 from tests.support.wire import PATIENCE, Client, Served, get, post, quick, until, wired
+from tests.unit.serving.wire.test_times import read_slowly
 
 
 @pytest.fixture(scope="module")
@@ -151,17 +151,9 @@ def test_a_client_that_reads_slowly_gets_all_of_it(contexts, loop, asked):
     """It takes longer than any pause may be, and than it may linger."""
     with wired(quick(write_pause=0.4, linger=0.1), tls=contexts[0], loop=loop) as served:
         served.big = b"a" * 16_000_000
-        client = Client(served.port, contexts[1], room=65_536).send(asked)
-        served.clients.append(client)
-        began, got = time.monotonic(), 0
-        while got < len(served.big):
-            piece = client.socket.recv(400_000)
-            assert piece, f"cut after {got} bytes"
-            got += len(piece)
-            goal = began + 1.2 * got / len(served.big)
-            until(lambda at=goal: time.monotonic() > at)
-        client.socket.close()
-        assert time.monotonic() - began > 1
+        with Client(served.port, contexts[1], room=65_536) as client:
+            client.send(asked)
+            read_slowly(client, len(served.big), 1.2)
 
 
 def test_when_it_stops_what_is_under_way_is_answered(served: Served, trusting):
