@@ -68,6 +68,16 @@ class Sink(asyncio.Transport):
         return 0
 
 
+@pytest.mark.parametrize("sent", [post(b"a" * 5_000), chunked(*[b"aaa"] * 1_000)])
+def test_a_body_may_come_in_more_reads_than_a_head_may_have_bytes(sent):
+    wire, sink = Wire(lambda it: it.respond(200, it.body), quick(head=500), 0.0), Sink()
+    connection = Connection(wire)
+    connection.connection_made(sink)
+    for n in range(len(sent)):
+        connection.data_received(sent[n : n + 1])
+    assert well_formed(sink.got) == [200]
+
+
 FRAMES = [
     get("/a?b"),
     post(b"hello", "/b"),

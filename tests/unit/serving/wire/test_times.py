@@ -181,6 +181,7 @@ def test_a_client_that_reads_slowly_gets_all_of_it(loop, asked):
             client.send(asked)
             read_slowly(client, len(served.big), 1.2)
             if asked == get("/big"):
+                passes(0.15)
                 assert client.send(get("/next")).reply().body == b"GET /next "
 
 
