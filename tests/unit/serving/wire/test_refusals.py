@@ -90,12 +90,6 @@ def test_what_could_be_read_in_two_ways_is_refused(served, sent):
     refused(served, sent)
 
 
-@pytest.mark.parametrize("sent", AMBIGUOUS.values(), ids=AMBIGUOUS)
-def test_it_is_refused_behind_a_request_that_is_answered(sent):
-    with wired() as served:
-        refused(served, sent, first=get("/first"))
-
-
 NO_REQUEST = {
     "no host": b"GET / HTTP/1.1\r\n\r\n",
     "two hosts": get("/", "Host: b"),
@@ -127,6 +121,16 @@ NO_REQUEST = {
 @pytest.mark.parametrize("sent", NO_REQUEST.values(), ids=NO_REQUEST)
 def test_what_is_no_request_is_refused(served, sent):
     refused(served, sent)
+
+
+BAD = AMBIGUOUS | NO_REQUEST
+
+
+@pytest.mark.parametrize("sent", BAD.values(), ids=BAD)
+def test_it_is_refused_behind_a_request_that_is_answered(sent):
+    """Whose host is known then."""
+    with wired() as served:
+        refused(served, sent, first=get("/first"))
 
 
 @pytest.mark.parametrize(
