@@ -28,7 +28,8 @@ class Reader:
     def __init__(self, connection: "Connection", wire: "Wire") -> None:
         self._connection, self._wire = connection, wire
         self._parser = httptools.HttpRequestParser(self)
-        self._url, self._pieces = b"", list[bytes | bytearray]()
+        self._method = self._url = b""
+        self._pieces = list[bytes | bytearray]()
         self._headers, self._head = list[Header](), list[Header]()
         self._fields: dict[bytes, bytes] = {}
         self._persistence = KEEP
@@ -100,9 +101,11 @@ class Reader:
             self._refuse(heads.target_too_long(limits))
         elif length is not None and int(length) > limits.body:
             self._refuse(heads.body_too_large(limits))
+        self._method = self._parser.get_method()
         self._persistence = KEEP if self._parser.should_keep_alive() else CLOSE
         if (
-            fields.get(b"host") not in wire.hosts
+            self._method == b"CONNECT"
+            or fields.get(b"host") not in wire.hosts
             or url[:1] != b"/"
             or len(fields) != len(headers)
             or self._persistence is CLOSE
@@ -137,7 +140,7 @@ class Reader:
         self._connection.take(
             Exchange(
                 self._connection,
-                self._parser.get_method(),
+                self._method,
                 self._url,
                 self._head,
                 self._fields,
@@ -150,7 +153,7 @@ class Reader:
 
     def _look_closely(self) -> None:
         parser, fields = self._parser, self._fields
-        version, method = parser.get_http_version(), parser.get_method()
+        version, method = parser.get_http_version(), self._method
         if refusal := heads.refused(method, version, self._headers):
             self._refuse(refusal)
         if not self._url.startswith(b"/"):
@@ -179,9 +182,8 @@ class Reader:
         """
         while self._upgrading:
             self._upgrading = False
-            head = heads.without_upgrade(
-                self._parser.get_method(), self._url, self._parser.get_http_version(), self._head
-            )
+            version = self._parser.get_http_version()
+            head = heads.without_upgrade(self._method, self._url, version, self._head)
             self._parser = httptools.HttpRequestParser(self)
             self._parser.feed_data(head)
             self._mixed = True
