@@ -59,7 +59,9 @@ def predict_rows(workspace: Workspace, model: str, frame: pl.DataFrame, tell: Te
     url = server_address(workspace)
     made: list[dict[str, Any]] = []
     if rows:
-        made = _local(workspace, model, number, rows, tell) if url is None else _asked(url, model, rows, tell)
+        made = (
+            _local(workspace, model, number, rows, tell) if url is None else _asked(workspace, url, model, rows, tell)
+        )
     columns = _columns(made)
     key = [_identifier(frame[spec.data.key])] if spec.data.key and spec.data.key in frame.columns else []
     answered = columns["version"].to_list()
@@ -87,12 +89,17 @@ def serving_version(workspace: Workspace, model: str) -> int:
     raise no_accepted_version(workspace, model)
 
 
-def _asked(url: str, model: str, rows: Sequence[dict[str, Any]], tell: Tell) -> list[dict[str, Any]]:
+def _asked(
+    workspace: Workspace, url: str, model: str, rows: Sequence[dict[str, Any]], tell: Tell
+) -> list[dict[str, Any]]:
     import httpx
 
     from modelway.serving.client import infer
+    from modelway.serving.tls import knowing
 
-    with httpx.Client(timeout=60.0) as client:
+    tls = workspace.stack.serving.tls
+    verify = knowing(workspace.places.root / tls.certificate) if tls else True
+    with httpx.Client(timeout=60.0, verify=verify) as client:
         _wait_ready(client, url, model)
         return infer(
             client, url, model, rows, request=uuid.uuid4().hex, tell=lambda done: tell("predicting", done / len(rows))

@@ -5,13 +5,13 @@ Imports no library for tables or training, and nothing that does: the server's p
 
 import hashlib
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from modelway.contracts.contract import from_plain
 from modelway.contracts.row import compile_row as compile_check
-from modelway.errors import SpecError
+from modelway.errors import NotFoundError, SpecError
 from modelway.features.plan import Plan
 from modelway.features.rows import compile_row, groups_of
 from modelway.flow.figures import figures_kept
@@ -28,6 +28,7 @@ from modelway.serving.models import Load, Models
 from modelway.serving.run import bind, serve
 from modelway.serving.servable import Servable, checked_columns, nowhere, open_servable, unhurried
 from modelway.serving.shadow import Shadow, score_in_shadow
+from modelway.serving.tls import speaking
 from modelway.spec.model import Spec
 from modelway.spec.stack import MOST_WORKERS
 from modelway.state.withheld import Spot, withheld
@@ -35,6 +36,7 @@ from modelway.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from ssl import SSLContext
 
     from modelway.events.log import NewEvent
     from modelway.spec.stack import Online
@@ -48,7 +50,7 @@ def run_server(workspace: Workspace, number: int = 0, listening: socket.socket |
 
     Without one the address is bound here; raises ServerError when it cannot be.
     """
-    serving, places = workspace.stack.serving, workspace.places
+    serving, places, tls = workspace.stack.serving, workspace.places, tls_of(workspace)
     shown: Metrics = workspace.metrics
     with ExitStack() as beside:
         if number == 0:
@@ -61,7 +63,19 @@ def run_server(workspace: Workspace, number: int = 0, listening: socket.socket |
             serving.host,
             says=places.worker(number),
             fsync_ms=workspace.stack.events.folder.fsync_ms,
+            tls=tls,
         )
+
+
+def tls_of(workspace: Workspace) -> "SSLContext | None":
+    """As stack.yaml says; None for plain text. Raises ServerError for files that cannot be used."""
+    asked, root = workspace.stack.serving.tls, workspace.places.root
+    if asked is None:
+        return None
+    password = ""
+    with suppress(NotFoundError):  # a key without a password
+        password = workspace.secrets.get("serving_key_password")
+    return speaking(root / asked.certificate, root / asked.key, password)
 
 
 def server_of(workspace: Workspace, number: int = 0, shown: Metrics | None = None) -> Server:

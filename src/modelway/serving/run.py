@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import threading
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
@@ -33,7 +34,14 @@ _APART = 8
 
 
 def serve(
-    server: Server, listening: socket.socket, host: str, *, says: Path, fsync_ms: float, limits: Limits = DEFAULT
+    server: Server,
+    listening: socket.socket,
+    host: str,
+    *,
+    says: Path,
+    fsync_ms: float,
+    limits: Limits = DEFAULT,
+    tls: ssl.SSLContext | None = None,
 ) -> None:
     """Answer on a socket that was bound to `host`, until SIGTERM or SIGINT; `says` holds {"url", "pid"} while it is ready."""
     stop = threading.Event()
@@ -43,8 +51,9 @@ def serve(
             server.models.look()
             looking = keep_looking(server.models, _LOOK_SECONDS, stop)
             server.shadow.start()
+            url = address(listening, host, "https" if tls else "http")
             try:
-                runner.run(_until(told, server, listening, says, address(listening, host), fsync_ms, limits))
+                runner.run(_until(told, server, listening, says, url, fsync_ms, limits, tls))
             finally:
                 _remove_own(says)
                 stop.set()
@@ -80,9 +89,10 @@ async def _until(
     url: str,
     fsync_ms: float,
     limits: Limits,
+    tls: ssl.SSLContext | None,
 ) -> None:
     with ThreadPoolExecutor(_APART, "apart") as pool:
-        listener = listen(server, listening, pool, limits)
+        listener = listen(server, listening, pool, limits, tls)
         flushing = asyncio.create_task(server.log.keep_flushing(fsync_ms))
         _write(says, {"url": url, "pid": os.getpid()})
         try:
@@ -94,13 +104,19 @@ async def _until(
                 await flushing
 
 
-def listen(server: Server, listening: socket.socket, pool: Executor, limits: Limits = DEFAULT) -> Listener:
+def listen(
+    server: Server,
+    listening: socket.socket,
+    pool: Executor,
+    limits: Limits = DEFAULT,
+    tls: ssl.SSLContext | None = None,
+) -> Listener:
     """From now on the running loop answers; `pool` does what takes long."""
     models = server.models
     asking = Asking(server, Answering(server.log, server.shadow, server.clock, server.metrics, pool))
     rest = Rest(asking, limits.body)
     front = Front(rest, lambda: sorted(models.table.models), answering(make_app(server)))
-    return Listener(listening, front, limits)
+    return Listener(listening, front, limits, tls)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -124,11 +140,11 @@ def bind(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def address(listening: socket.socket, host: str) -> str:
+def address(listening: socket.socket, host: str, scheme: str = "http") -> str:
     """Where a client of this machine finds the server."""
     port = listening.getsockname()[1]
     near = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
-    return f"http://[{near}]:{port}" if ":" in near else f"http://{near}:{port}"
+    return f"{scheme}://[{near}]:{port}" if ":" in near else f"{scheme}://{near}:{port}"
 
 
 def _write(path: Path, said: dict[str, object]) -> None:

@@ -96,6 +96,14 @@ class Ingestion(Part):
     """Megabytes for knowing doubles at once (16 bytes a row within `data.doubles_within`); beyond that the table is asked."""
 
 
+class ServingTls(Part):
+    certificate: str = Field(min_length=1)
+    """PEM file with the server's certificate, behind it those that lead to who signed it. A relative name counts from the
+    workspace."""
+    key: str = Field(min_length=1)
+    """PEM file with its key. The password of an encrypted key comes from MODELWAY_SERVING_KEY_PASSWORD."""
+
+
 class Serving(Part):
     host: str = "127.0.0.1"
     """The address that the server listens on; 0.0.0.0 for all."""
@@ -103,6 +111,8 @@ class Serving(Part):
     """0 takes a free port."""
     workers: int = Field(default=1, ge=1, le=MOST_WORKERS)
     """Processes that answer behind one address: as many as there are cores to spare."""
+    tls: ServingTls | None = None
+    """Answer over TLS (1.2 or newer), and nothing in plain text."""
 
 
 class DeltaTables(Part):

@@ -10,13 +10,15 @@ from typing import Any
 from urllib.parse import unquote
 
 from modelway.serving.wire.connection import Handle
-from modelway.serving.wire.exchange import TEXT, Exchange
+from modelway.serving.wire.exchange import FAILED, TEXT, Exchange
 
 Message = MutableMapping[str, Any]
 App = Callable[
     [Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]],
     Awaitable[None],
 ]
+_OWN = frozenset({b"content-type", b"content-length", b"date", b"connection", b"transfer-encoding"})
+"""Headers that the wire writes itself."""
 _log = logging.getLogger("modelway.serving")
 
 
@@ -34,11 +36,14 @@ def answering(app: App) -> Handle:
 
 async def _answer(app: App, exchange: Exchange) -> None:
     status, headers, pieces = 500, list[tuple[bytes, bytes]](), list[bytes]()
-    asked = False
+    asked, gone = False, asyncio.Event()
 
     async def receive() -> Message:
         nonlocal asked
         if asked:
+            if not exchange.gone:
+                exchange.when_gone(gone.set)
+                await gone.wait()
             return {"type": "http.disconnect"}
         asked = True
         return {"type": "http.request", "body": exchange.body, "more_body": False}
@@ -52,13 +57,13 @@ async def _answer(app: App, exchange: Exchange) -> None:
 
     try:
         await app(_scope(exchange), receive, send)
+        kind = next((value for name, value in headers if name == b"content-type"), TEXT)
+        kept = [header for header in headers if header[0] not in _OWN]
+        exchange.respond(status, b"".join(pieces), kind, kept)
     except Exception:  # noqa: BLE001 - the edge of the process: the client must get an answer, and the log the traceback
         _log.exception("%s %s", exchange.method, exchange.target)
-        exchange.respond(500, b'{"error": "the server failed on this request\\n  fix: see .modelway/logs/server.log"}')
-        return
-    kind = next((value for name, value in headers if name == b"content-type"), TEXT)
-    kept = [header for header in headers if header[0] not in (b"content-type", b"content-length")]
-    exchange.respond(status, b"".join(pieces), kind, kept)
+        if not exchange.answered:
+            exchange.respond(500, FAILED)
 
 
 def _scope(exchange: Exchange) -> Message:

@@ -1,307 +1,303 @@
-"""One client's connection: what it sends becomes exchanges, handed on one at a time, in order; answers go back likewise.
-
-RFC 9112. A message that could be read in two ways (both lengths, a broken chunk) is refused by the parser, which is strict.
-"""
+"""One client's connection: its requests are handed on one at a time, in order, and answered likewise; what takes too long ends."""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Any, cast
 
-import httptools
 import orjson
 
-from modelway.serving.wire.exchange import JSON, Exchange, Header, response
+from modelway.serving.wire.exchange import CLOSE, FAILED, JSON, Exchange, Header, response
+from modelway.serving.wire.heads import Refusal
 from modelway.serving.wire.limits import Limits
+from modelway.serving.wire.reader import Reader
+from modelway.serving.wire.sluice import Sluice
 
 Handle = Callable[[Exchange], None]
+_TURN = 32
+"""Requests of one connection that are handed on at one turn of the loop: the next client waits as long as these take."""
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_log = logging.getLogger("modelway.serving")
 
 
 @dataclass(slots=True)
 class Wire:
-    """What all connections of one server share; `now` is the loop's clock in seconds."""
+    """What all connections of one server share."""
 
     handle: Handle
     limits: Limits
-    now: Callable[[], float]
+    time: float
+    """Seconds, at the last look: asking the loop for each request costs more than the precision is worth."""
+    gone: Callable[[], None] = lambda: None
+    """Called when a connection has ended."""
     connections: set["Connection"] = field(default_factory=set)
+    hosts: set[bytes | None] = field(default_factory=set)
+    """Host headers that were looked at and are valid."""
     date: bytes = b""
     closing: bool = False
     """Each answer is the last of its connection."""
 
-    def tick(self) -> None:
-        """To be called every second: the date that answers bear."""
+    def look(self, now: float) -> None:
+        """To be called every `limits.look` seconds."""
         self.date = b"date: %b\r\n" % formatdate(usegmt=True).encode()
-
-
-@dataclass(frozen=True, slots=True)
-class _Refusal:
-    """What is answered instead of a request that cannot be read; nothing can be read behind it."""
-
-    status: int
-    problem: str
-    fix: str
+        for connection in list(self.connections):
+            connection.judge(self.time)  # the last look's time: nobody is judged for what he may not have taken
+        self.time = now
 
 
 class Connection(asyncio.Protocol):
-    """Made by the event loop for each client."""
+    """One for each client, from when it was taken; whoever makes one that comes to nothing takes it out of `wire.connections`."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
-        self._parser = httptools.HttpRequestParser(self)
-        self._transport: asyncio.Transport | None = None
-        self._waiting: deque[Exchange | _Refusal] = deque()
+        self._reader = Reader(self, wire)
+        self._transport: asyncio.Transport | Sluice | None = None
+        self._waiting: deque[Exchange | Refusal] = deque()
         self._busy: Exchange | None = None
-        self._reading = self._paused = self._full = self._ended = self._deaf = False
-        self._lingering = self._handing_on = False
-        self._url, self._headers, self._pieces = b"", list[Header](), list[bytes]()
-        self._fields: dict[bytes, bytes] = {}
-        self._head_done = False
-        self._size = self._chunk = 0
-        self.began = self.heard = wire.now()
-        self.written = 0.0
-        self.lost = False
+        self._full = self._paused = self._handing_on = self._owes_continue = self._to_go_on = False
+        self._turns = _TURN
+        self._ended = False
+        """The client sends no more."""
+        self._deaf = False
+        """What it sends is not read any more."""
+        self._lingering = False
+        """It has its last answer, and is given time to see it."""
+        self._since = self._moved = wire.time
+        self._unsent = 0
+        self.lost = self.secure = False
+        self.when_lost: Callable[[], None] | None = None
+        """Asked for by the exchange under way."""
+        wire.connections.add(self)
 
-    # -- the event loop's side ---------------------------------------------------------------------------------------------
+    # -- what the event loop calls -----------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-        self._wire.connections.add(self)
+        given = cast("asyncio.Transport", transport)
+        self.secure = given.get_extra_info("sslcontext") is not None
+        self._transport = Sluice(given) if self.secure else given
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
-        self.lost = True
+        self.lost = self._deaf = True
         self._waiting.clear()
+        self._transport = None
+        self._reader.end()
         self._wire.connections.discard(self)
+        if self.when_lost and self._busy:
+            self.when_lost()
+        self._wire.gone()
 
     def data_received(self, data: bytes) -> None:
-        self.heard = self._wire.now()
         if self._deaf:
-            return
-        self._chunk = len(data)
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._no_upgrade()
-        except httptools.HttpParserError as error:
-            self._refuse(_Refusal(400, f"no request in HTTP/1.1: {error}", "send what RFC 9112 allows"))
-        if self._reading:
-            self._size += len(data)
-            if not self._head_done and self._size > self._wire.limits.head:
-                self._refuse(_head_too_large(self._wire.limits))
+            self._reader.heard = self._wire.time
+        else:
+            self._turns = _TURN
+            self._reader.feed(data)
 
     def eof_received(self) -> bool:
-        """The client sends no more; it may still read what it has asked for."""
+        """The client may still read what it has asked for. (TLS cannot be half closed here.)"""
         self._ended = self._deaf = True
         return not self.secure and (self._busy is not None or bool(self._waiting))
 
     def pause_writing(self) -> None:
         self._full = True
-        self.written = self._wire.now()
+        if isinstance(self._transport, Sluice):
+            self._transport.pause()
         self._flow()
 
     def resume_writing(self) -> None:
         self._full = False
-        self._flow()
+        if isinstance(self._transport, Sluice):
+            self._transport.resume()
         self._next()
 
-    # -- the parser's side -------------------------------------------------------------------------------------------------
+    # -- what the reader calls ---------------------------------------------------------------------------------------------
 
-    def on_message_begin(self) -> None:
-        self._url, self._headers, self._pieces, self._head_done = b"", [], [], False
-        self._reading, self._size, self.began = True, 0, self._wire.now()
-
-    def on_url(self, url: bytes) -> None:
-        self._url += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.append((name.lower(), value))
-
-    def on_headers_complete(self) -> None:
-        self._head_done, self._size, self.began = True, 0, self._wire.now()
-        fields = self._fields = dict(self._headers)
-        limits = self._wire.limits
-        if self._too_much(limits):
-            self._refuse(_head_too_large(limits))
-        elif len(self._headers) > limits.headers:
-            self._refuse(_Refusal(431, f"{len(self._headers)} headers", f"send at most {limits.headers}"))
-        elif len(self._url) > limits.target:
-            self._refuse(_Refusal(414, "the path is too long", f"use at most {limits.target:,} bytes"))
-        elif (length := fields.get(b"content-length")) is not None and int(length) > limits.body:
-            self._refuse(_too_large(limits))
-        elif (expected := fields.get(b"expect")) is not None:
-            self._expected(expected)
-
-    def on_body(self, body: bytes) -> None:
+    def take(self, exchange: Exchange) -> None:
+        """A request, whole."""
         if self._deaf:
             return
-        self._pieces.append(body)
-        if len(self._pieces) > 1 and sum(map(len, self._pieces)) > self._wire.limits.body:
-            self._refuse(_too_large(self._wire.limits))
-        elif len(self._pieces) > 64:
-            self._pieces = [b"".join(self._pieces)]
-
-    def on_message_complete(self) -> None:
-        self._reading = False
-        if self._deaf:
-            return
-        pieces, parser = self._pieces, self._parser
-        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        exchange = Exchange(
-            self, parser.get_method(), self._url, self._headers, self._fields, body, parser.should_keep_alive()
-        )
-        self._size = 0
-        if self._busy is None and not self._waiting and not self._full:
-            self._busy = exchange
-            self._wire.handle(exchange)
+        if self._busy is None and not self._waiting and not self._full and self._turns:
+            self._turns -= 1
+            self._hand(exchange)
             return
         self._waiting.append(exchange)
+        self._owes_continue = False
+        if self._busy is None and not self._full:
+            self._next_turn()
         self._flow()
 
-    # -- the server's side -------------------------------------------------------------------------------------------------
+    def refuse(self, refusal: Refusal) -> None:
+        """The last answer of this connection; those before it come first."""
+        if self._deaf:
+            return
+        self._deaf = True
+        self._waiting.append(refusal)
+        if self._busy is None and not self._to_go_on:
+            self._next()
+
+    def expected(self) -> None:
+        """The client asks whether to send its body; it is told when its turn has come."""
+        self._owes_continue = True
+        if self._busy is None and not self._waiting:
+            self._say_continue()
+
+    # -- what the server calls ---------------------------------------------------------------------------------------------
 
     def answer(self, exchange: Exchange, status: int, body: bytes, kind: bytes, headers: Sequence[Header]) -> None:
         """Called by the exchange that is being answered."""
-        self._busy = None
-        if self.lost or self._transport is None:
+        transport, persistence = self._transport, exchange.persistence
+        if (self._wire.closing or self._ended) and not self._waiting:
+            persistence = CLOSE
+        made = response(
+            status,
+            body,
+            kind,
+            headers,
+            date=self._wire.date,
+            persistence=persistence,
+            head=exchange.method == b"HEAD",
+        )
+        exchange.answered, self._busy = True, None
+        if self.lost or transport is None:
             return
-        close = not exchange.keep_alive or self._wire.closing or (self._ended and not self._waiting)
-        head = exchange.method == b"HEAD"
-        self._transport.write(response(status, body, kind, headers, date=self._wire.date, close=close, head=head))
-        if close:
-            self._close()
+        transport.write(made)
+        if persistence is CLOSE:
+            self._finish(refused=False)
             return
-        self.began = self._wire.now()
+        self._since = self._wire.time
         if self._waiting:
             self._next()
-
-    @property
-    def secure(self) -> bool:
-        return self._transport is not None and self._transport.get_extra_info("sslcontext") is not None
+        elif self._owes_continue:
+            self._say_continue()
 
     @property
     def peer(self) -> tuple[str, int] | None:
-        found = self._transport.get_extra_info("peername") if self._transport else None
+        found: Any = self._transport.get_extra_info("peername") if self._transport else None
         return (str(found[0]), int(found[1])) if found else None
 
     @property
+    def since(self) -> float:
+        """When it was opened, or had its last answer."""
+        return self._since
+
+    @property
     def idle(self) -> bool:
-        """Whether nothing is under way: no request half read, none waiting or being answered."""
-        return not (self._reading or self._waiting or self._busy)
+        """Whether it is open and nothing is under way: no request half read, none waiting or being answered, no last answer."""
+        under_way = self._reader.reading or self._waiting or self._busy or self._lingering
+        return self._transport is not None and not under_way
 
     def close_idle(self) -> None:
-        if self.idle:
-            self._close()
+        if self.idle and self._transport is not None:
+            self._deaf = self._lingering = True
+            self._since = self._reader.heard = self._wire.time
+            self._transport.close()
 
     def abort(self) -> None:
         if self._transport is not None:
             self._transport.abort()
 
     def judge(self, now: float) -> None:
-        """Called every second or so: what takes too long ends."""
+        """Called at every look: what takes too long ends."""
         limits, transport = self._wire.limits, self._transport
-        if transport is None:
+        if transport is None or self.lost:
             return
-        if self._lingering:
-            if now - self.heard > limits.linger or now - self.began > 5 * limits.linger:
+        unsent = transport.get_write_buffer_size()
+        if unsent != self._unsent:
+            self._unsent, self._moved = unsent, self._wire.time
+            self._since = self._reader.heard = self._wire.time
+        elif unsent:
+            if now - self._moved > limits.write_pause:
                 transport.abort()
-        elif (self._full or transport.is_closing()) and now - self.written > limits.write_pause:
-            transport.abort()
-        elif self._reading and not self._paused:
-            self._judge_reading(now, limits)
-        elif self.idle and now - max(self.began, self.heard) > limits.idle:
-            transport.close()
+        elif self._lingering:
+            if now - self._reader.heard > limits.linger or now - self._since > 5 * limits.linger:
+                transport.abort()
+        elif self._reader.reading:
+            if not (self._paused or self._owes_continue or self._deaf):
+                self._reader.judge(now)
+        elif now - self._since > limits.idle:
+            self.close_idle()
 
-    def _judge_reading(self, now: float, limits: Limits) -> None:
-        took = now - self.began
-        if not self._head_done:
-            if took > limits.head_within:
-                self._refuse(_Refusal(408, "the headers took too long", f"send them within {limits.head_within:g} s"))
-        elif now - self.heard > limits.body_pause or (
-            took > limits.body_pause and self._size < limits.body_rate * took
-        ):
-            self._refuse(
-                _Refusal(408, "the body took too long", f"send at least {limits.body_rate:,.0f} bytes a second")
-            )
+    # ----------------------------------------------------------------------------------------------------------------------
 
-    def _expected(self, expected: bytes) -> None:
-        if expected.lower() != b"100-continue":
-            self._refuse(_Refusal(417, "an unknown expectation", "expect 100-continue, or nothing"))
-        elif self._transport is not None and self._busy is None and not self._waiting:
-            self._transport.write(_CONTINUE)
-
-    def _refuse(self, refusal: _Refusal) -> None:
-        """The last answer of this connection; those before it come first."""
-        if self._deaf:
-            return
-        self._deaf, self._reading, self._pieces = True, False, []
-        self._waiting.append(refusal)
-        if self._busy is None:
-            self._next()
+    def _hand(self, exchange: Exchange) -> None:
+        self._busy = exchange
+        try:
+            self._wire.handle(exchange)
+        except Exception:  # noqa: BLE001 - the edge of the process: the client must get an answer, and the log the traceback
+            _log.exception("%s %s", exchange.method, exchange.target)
+            if not exchange.answered:
+                exchange.respond(500, FAILED)
 
     def _next(self) -> None:
         """Whoever waits is handed on, when nobody is being answered and the client takes what it is sent."""
         if self._handing_on:  # called by an answer that came at once
             return
-        self._handing_on = True
+        self._handing_on, left = True, _TURN
         while self._waiting and self._busy is None and not self._full and not self.lost:
+            if not left:
+                self._next_turn()
+                break
+            left -= 1
             first = self._waiting.popleft()
-            if isinstance(first, _Refusal):
+            if isinstance(first, Refusal):
                 self._tell(first)
             else:
-                self._busy = first
-                self._wire.handle(first)
+                self._hand(first)
         self._handing_on = False
         self._flow()
 
-    def _tell(self, refusal: _Refusal) -> None:
+    def _next_turn(self) -> None:
+        """Go on when others have had theirs."""
+        if not self._to_go_on:
+            self._to_go_on = True
+            asyncio.get_running_loop().call_soon(self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._to_go_on = False
+        self._next()
+
+    def _tell(self, refusal: Refusal) -> None:
         if self._transport is None:
             return
         body = orjson.dumps({"error": f"{refusal.problem}\n  fix: {refusal.fix}"})
-        self._transport.write(response(refusal.status, body, JSON, (), date=self._wire.date, close=True))
-        if self._ended or self.secure:
-            self._close()
-        else:  # closed at once, the refusal would be lost with what the client still sends
-            self._transport.write_eof()
-            self._lingering, self.heard = True, self._wire.now()
-            self.began = self.heard
+        self._transport.write(response(refusal.status, body, JSON, (), date=self._wire.date, persistence=CLOSE))
+        self._finish(refused=True)
 
-    def _close(self) -> None:
-        if self._transport is not None:
-            self._deaf, self.written = True, self._wire.now()
-            self._waiting.clear()
-            self._transport.close()
+    def _say_continue(self) -> None:
+        self._owes_continue = False
+        if self._transport is not None and not self._deaf:
+            self._transport.write(_CONTINUE)
+            self._reader.wait_anew()
 
-    def _no_upgrade(self) -> None:
-        """The request is answered in this protocol; what follows it would be the other one's."""
+    def _finish(self, *, refused: bool) -> None:
+        """The last answer is written. What the client still sends is read for a while: else the kernel would cut the answer."""
+        transport = self._transport
+        if transport is None:
+            return
         self._deaf = True
-        last = self._waiting[-1] if self._waiting else self._busy
-        if isinstance(last, Exchange):
-            last.keep_alive = False
-        else:
-            self._close()
-
-    def _too_much(self, limits: Limits) -> bool:
-        if self._size + self._chunk <= limits.head:
-            return False
-        return len(self._url) + sum(len(name) + len(value) + 4 for name, value in self._headers) > limits.head
+        self._waiting.clear()
+        if self._ended or (self.secure and not refused):
+            transport.close()
+            return
+        self._lingering = True
+        self._since = self._reader.heard = self._wire.time
+        if not isinstance(transport, Sluice):  # TLS has no half-closed connections here
+            transport.write_eof()
+        self._flow()
 
     def _flow(self) -> None:
-        """Read on only while what is read can be answered."""
-        transport: Any = self._transport
-        pause = self._full or len(self._waiting) >= self._wire.limits.pipelined
-        if transport is None or pause == self._paused or transport.is_closing():
+        """Read on only while what is read can be answered; behind the last answer, all is read."""
+        transport = self._transport
+        pause = not self._lingering and (self._full or len(self._waiting) >= self._wire.limits.pipelined)
+        if transport is None or self._ended or pause == self._paused or transport.is_closing():
             return
         self._paused = pause
-        (transport.pause_reading if pause else transport.resume_reading)()
-
-
-def _head_too_large(limits: Limits) -> _Refusal:
-    return _Refusal(431, "the headers are too large", f"send at most {limits.head:,} bytes")
-
-
-def _too_large(limits: Limits) -> _Refusal:
-    return _Refusal(413, f"the body is larger than {limits.body:,} bytes", "send fewer rows in one request")
+        if pause:
+            transport.pause_reading()
+        else:
+            self._reader.wait_anew()
+            transport.resume_reading()

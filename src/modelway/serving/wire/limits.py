@@ -8,7 +8,7 @@ class Limits:
     """Sizes in bytes, times in seconds; what is beyond is answered with the status that is named, and the connection closed."""
 
     head: int = 32 * 1024
-    """Request line and headers together: 431."""
+    """Request line and headers together, or what is between two pieces of a body: 431."""
     headers: int = 100
     """How many headers: 431."""
     target: int = 8 * 1024
@@ -30,7 +30,9 @@ class Limits:
     write_pause: float = 30.0
     """How long a client may take nothing of its answer; then the connection is cut."""
     linger: float = 2.0
-    """How long what a refused client still sends is read and thrown away, so that it sees the refusal."""
+    """How long what a client sends behind its last answer is read and thrown away, so that it sees that answer."""
+    look: float = 1.0
+    """How often all connections are looked at: times are kept to within two of these, and never cut short."""
 
 
 DEFAULT = Limits()
