@@ -24,7 +24,7 @@ from modelway.serving.asking import Server
 from modelway.serving.log import PredictionLog
 from modelway.serving.measured import SWAPS
 from modelway.serving.models import Load, Models
-from modelway.serving.run import bind, serve
+from modelway.serving.run import GrpcPort, bind, serve
 from modelway.serving.servable import Servable, checked_columns, nowhere, open_servable
 from modelway.serving.shadow import Shadow, score_in_shadow
 from modelway.spec.model import Spec
@@ -42,13 +42,18 @@ SHADOW_ROOM = 1_000
 """Requests that may wait to be scored in shadow; more are dropped, never delayed."""
 
 
-def run_server(workspace: Workspace, number: int = 0, listening: socket.socket | None = None) -> None:
-    """Serve until SIGTERM or SIGINT, as one of `serving.workers` processes that share a socket.
+def run_server(
+    workspace: Workspace, number: int = 0, listening: socket.socket | None = None, grpc_port: int | None = None
+) -> None:
+    """Serve until SIGTERM or SIGINT, as one of `serving.workers` processes that share a socket, and `grpc_port`.
 
-    Without one the address is bound here; raises ServerError when it cannot be.
+    Without them the addresses are bound here; raises ServerError when they cannot be.
     """
     serving, places = workspace.stack.serving, workspace.places
     shown: Metrics = workspace.metrics
+    grpc = GrpcPort(serving.grpc.port) if serving.grpc else None
+    if grpc is not None and grpc_port is not None:
+        grpc = GrpcPort(grpc_port, shared=True)
     with ExitStack() as beside:
         if number == 0:
             beside.enter_context(figures_kept(workspace))
@@ -60,6 +65,7 @@ def run_server(workspace: Workspace, number: int = 0, listening: socket.socket |
             serving.host,
             says=places.worker(number),
             fsync_ms=workspace.stack.events.folder.fsync_ms,
+            grpc=grpc,
         )
 
 

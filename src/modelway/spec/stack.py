@@ -96,6 +96,11 @@ class Ingestion(Part):
     """Megabytes for knowing doubles at once (16 bytes a row within `data.doubles_within`); beyond that the table is asked."""
 
 
+class Grpc(Part):
+    port: int = 8001
+    """0 takes a free port."""
+
+
 class Serving(Part):
     host: str = "127.0.0.1"
     """The address that the server listens on; 0.0.0.0 for all."""
@@ -103,6 +108,8 @@ class Serving(Part):
     """0 takes a free port."""
     workers: int = Field(default=1, ge=1, le=MOST_WORKERS)
     """Processes that answer behind one address: as many as there are cores to spare."""
+    grpc: Grpc | None = None
+    """The Open Inference Protocol over gRPC too, on a port of its own; absent: HTTP alone."""
 
 
 class DeltaTables(Part):
