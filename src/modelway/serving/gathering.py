@@ -1,7 +1,7 @@
 """Questions that arrive one at a time are held back until as many wait as lately came together, so that they are answered as one.
 
 HTTP needs none of it: its loop reads all sockets before anything is answered. gRPC hands over one call after the other, and each
-would be answered alone (measured: 16 calls at a time, 1.1 rows a run, and 2.3 times the processor time a request). One question
+would be answered alone (measured with 16 calls at a time: 1.1 a run, and 2.6 times the processor time of a call). One question
 alone never waits: `expected` is 1 until one comes while another is being answered. It grows with each that does, and by a quarter
 after many rounds in which nobody waited in vain; it falls half the way to what really came when somebody did.
 """
@@ -17,6 +17,8 @@ LONGEST_SECONDS = 0.002
 """The most that a question waits for company."""
 _ROUNDS = 100
 """Rounds without a wait in vain, after which more are expected: at most one question in a hundred waits for nobody."""
+_TURNS = 6
+"""Of the loop, after which a reply is on its way: who comes before cannot be the one that gets it, so there are several."""
 
 
 class Gathering:
@@ -26,8 +28,8 @@ class Gathering:
         self._ask, self._longest = ask, longest_seconds
         self._loop = asyncio.get_running_loop()
         self._held: list[tuple[Question, int]] = []
-        self._under_way = self._rounds = 0
-        self._timer: asyncio.TimerHandle | None = None
+        self._under_way = self._leaving = self._rounds = 0
+        self._timer: asyncio.Handle | None = None
         self.expected = 1
         """Questions that are waited for."""
 
@@ -40,23 +42,31 @@ class Gathering:
             self._release()
             self._count_round()
         elif self._timer is None:
-            self._timer = self._loop.call_later(self._longest, self._give_up)
+            self._timer = self._loop.call_later(self._longest, self._look_again, _TURNS)
 
     def answered(self) -> None:
-        """One of those that were asked; until the loop has sent the reply, who comes cannot be the one that got it."""
-        self._loop.call_soon(self._loop.call_soon, self._settle)
+        """One of those that were asked."""
+        if not self._leaving:
+            self._loop.call_soon(self._settle, _TURNS)
+        self._leaving += 1
 
-    def _settle(self) -> None:
-        self._under_way -= 1
+    def _settle(self, turns: int) -> None:
+        if turns:
+            self._loop.call_soon(self._settle, turns - 1)
+        else:
+            self._under_way, self._leaving = self._under_way - self._leaving, 0
 
     def _count_round(self) -> None:
         self._rounds += 1
         if self._rounds >= _ROUNDS and 1 < self.expected < MOST_ROWS:
             self.expected, self._rounds = self.expected + 1 + self.expected // 4, 0
 
-    def _give_up(self) -> None:
-        self.expected, self._rounds = (self.expected + len(self._held)) // 2, 0
-        self._release()
+    def _look_again(self, turns: int) -> None:
+        """A loop that was busy runs its timers before it reads: who has come meanwhile is company too."""
+        self._timer = self._loop.call_soon(self._look_again, turns - 1) if turns else None
+        if self._timer is None:
+            self.expected, self._rounds = (self.expected + len(self._held)) // 2, 0
+            self._release()
 
     def _release(self) -> None:
         if self._timer is not None:

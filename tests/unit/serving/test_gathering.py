@@ -29,7 +29,7 @@ def test_one_after_the_other_never_waits():
             gathering.ask(SimpleNamespace(number=number), 1)
             assert len(asked) == number + 1
             gathering.answered()
-            await turns(5)
+            await turns(20)
         assert gathering.expected == 1
 
     run(check)
@@ -71,7 +71,7 @@ def test_clients_in_a_circle_are_asked_together():
                 reply = loop.create_future()
                 gathering.ask(reply, 1)
                 await reply
-                await turns(12 + late)
+                await turns(20 + late)
 
         gathering = Gathering(ask, 0.005)
         await asyncio.wait_for(asyncio.gather(*[client(late) for late in range(8)]), 60)
@@ -94,7 +94,7 @@ def test_a_wait_in_vain_ends_and_less_is_expected():
                 assert loop.time() < end
                 await asyncio.sleep(0.001)
             gathering.answered()
-            await turns(5)
+            await turns(20)
         assert gathering.expected == 1
 
     run(check)

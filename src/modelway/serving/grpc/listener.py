@@ -21,6 +21,8 @@ from modelway.serving.wire.limits import DEFAULT, Limits
 SERVICE: str = messages.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
 _LOOK_SECONDS = 0.1
 """How often health is compared with the models' readiness."""
+_WINDOW = 1024 * 1024
+"""Bytes of a call that may be on their way: fixed, since finding a width out costs a ping for each request that is read."""
 _CALLS_OF_ONE = 1_024
 """Calls under way on one connection; more wait in the client."""
 _PING_SECONDS = 10
@@ -79,6 +81,8 @@ def _options(limits: Limits, shared: bool) -> list[tuple[str, int]]:
         ("grpc.max_concurrent_streams", _CALLS_OF_ONE),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", _PING_SECONDS * 1000),
         ("grpc.so_reuseport", int(shared)),
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.http2.lookahead_bytes", _WINDOW),
     ]
 
 
