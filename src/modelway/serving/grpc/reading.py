@@ -137,7 +137,7 @@ def _with_contents(inputs: Sequence[bytes]) -> dict[str, Mapping[str, Any]]:
     return {
         tensor.name: {
             "datatype": tensor.datatype,
-            "shape": list(tensor.shape),
+            "shape": tensor.shape[:],
             "data": _contents(tensor.name, tensor.datatype, tensor.contents),
         }
         for tensor in _opened(inputs)
@@ -150,7 +150,7 @@ def _contents(name: str, datatype: str, contents: Any) -> list[Any]:
         if datatype in DATATYPES:
             raise DataError(f"input {name!r}: {datatype} has no contents", "send it in raw_input_contents")
         raise DataError(f"input {name!r}: datatype is {datatype!r}", f"use one of {', '.join(DATATYPES)}")
-    values = list(getattr(contents, field))
+    values = getattr(contents, field)[:]
     if not values and (other := next((found.name for found, _ in contents.ListFields()), None)):
         raise DataError(f"input {name!r}: values of {datatype} in {other}", f"send them in {field}")
     if datatype == "BYTES":
