@@ -15,11 +15,14 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from modelway.errors import ContractError, DiskFullError, SpecError
 from modelway.flow.serving import server_of
 from modelway.serving.grpc import inference_pb2 as messages
+from modelway.serving.grpc.codes import code_of
 from modelway.serving.grpc.listener import SERVICE
 from modelway.serving.grpc.reading import FIELDS
 from modelway.serving.raw import read_raw, write_raw
+from modelway.serving.status import BusyError, LateError
 from modelway.serving.wire.limits import Limits
 from tests.support.serving import serving_both
 from tests.unit.serving.made import LOANS, becomes, make_workspace, predictions, put_version, route
@@ -109,6 +112,16 @@ def outputs_of(response):
     return found
 
 
+def admitted(channel, message):
+    """The reply; None where more is asked than a busy machine can answer."""
+    try:
+        return call(channel, "ModelInfer", message)
+    except grpc.RpcError as error:
+        if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
+            raise
+        return None
+
+
 def refused(channel, message, code):
     with pytest.raises(grpc.RpcError) as error:
         call(channel, "ModelInfer", message)
@@ -194,7 +207,7 @@ def test_a_matrix_of_all_columns_is_as_many_rows(channel, client):
 def test_calls_at_the_same_time_are_all_answered_each_with_its_own(channel):
     def ask(number: int) -> bool:
         columns = {"id": ("BYTES", [1], [f"c{number}"]), "income": ("FP64", [1], [number / 100])}
-        got = outputs_of(call(channel, "ModelInfer", infer_request(columns, True, id=f"c{number}")))
+        got = outputs_of(becomes(lambda: admitted(channel, infer_request(columns, True, id=f"c{number}"))))
         good = 1 / (1 + math.exp(1.0 - number / 100))
         return math.isclose(got["probability_good"][0], good, rel_tol=1e-12)
 
@@ -403,6 +416,20 @@ def test_a_message_beyond_the_limit_is_refused_plain_and_packed(channel):
     assert len(outputs_of(reply)["prediction"]) == 900
 
 
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (LateError("late"), grpc.StatusCode.DEADLINE_EXCEEDED),
+        (BusyError("busy"), grpc.StatusCode.RESOURCE_EXHAUSTED),
+        (DiskFullError("full"), grpc.StatusCode.UNAVAILABLE),
+        (ContractError("no"), grpc.StatusCode.INVALID_ARGUMENT),
+        (SpecError("ours"), grpc.StatusCode.INTERNAL),
+    ],
+)
+def test_every_error_has_its_code(error, code):
+    assert code_of(error) is code
+
+
 def raw_call(channel, body):
     """The status of any bytes as a request."""
     try:
@@ -460,10 +487,11 @@ def test_a_deadline_ends_the_call_and_the_server_goes_on(tmp_path):
                 method(infer_request(columns, True), timeout=0.3)
             assert error.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
             assert time.monotonic() - began < 10
-            assert call(opened, "ModelInfer", infer_request(ONE, True, id="next")).id == "next"
+            assert call(opened, "ServerLive").live
             hold.set()
             becomes(lambda: len([e for e in predictions(made) if e["key"] == "slow"]) == many)
-            assert call(opened, "ModelInfer", infer_request(ONE, True, id="after")).id == "after"
+            asked = infer_request(ONE, True, id="after")
+            assert becomes(lambda: admitted(opened, asked)).id == "after"
     finally:
         hold.set()
         made.close()
