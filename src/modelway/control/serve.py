@@ -1,4 +1,4 @@
-"""A serving process: `python -m modelway.control.serve ROOT [NUMBER SOCKET]`. Imports no training library."""
+"""A serving process: `python -m modelway.control.serve ROOT [NUMBER SOCKET [GRPC]]`. Imports no training library."""
 
 import logging
 import socket
@@ -11,8 +11,11 @@ from modelway.flow.serving import run_server
 from modelway.workspace import open_workspace
 
 
-def main(root: str, number: str = "0", listening: str = "") -> int:
-    """`number` is that of this process among several; `listening` an open socket that they share, by its descriptor."""
+def main(root: str, number: str = "0", listening: str = "", grpc: str = "") -> int:
+    """`number` is that of this process among several; `listening` an open socket that they share, by its descriptor.
+
+    `grpc`: a port that they share.
+    """
     logging.basicConfig(
         level=logging.INFO, format='{"at": "%(asctime)s", "level": "%(levelname)s", "text": "%(message)s"}'
     )
@@ -20,7 +23,8 @@ def main(root: str, number: str = "0", listening: str = "") -> int:
     try:
         workspace = open_workspace(Path(root))
         try:
-            run_server(workspace, int(number), socket.socket(fileno=int(listening)) if listening else None)
+            opened = socket.socket(fileno=int(listening)) if listening else None
+            run_server(workspace, int(number), opened, int(grpc) if grpc else None)
         finally:
             workspace.close()
     except ModelwayError as error:

@@ -9,14 +9,14 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
 from modelway.control.children import Child
 from modelway.errors import DiskFullError, EngineError, InUseError, ServerError, StateError, of_system
 from modelway.monitoring.sinks import ALERT
-from modelway.serving.run import bind
+from modelway.serving.run import bind, reserve
 from modelway.spec.load import load_stack
 from modelway.spec.stack import MOST_WORKERS
 from modelway.workspace import Places
@@ -31,9 +31,9 @@ _ROOM = 256 * 1024
 def up(places: Places, announce: Callable[[str], None], *, ready_within: float = 30.0) -> None:
     """Run until SIGINT or SIGTERM; returns with no process left. Raises InUseError when the workspace is up already."""
     stopping = threading.Event()
-    with _mapped(places), _locked(places.up_lock), _signals(stopping) as renewing, _bound(places) as listening:
+    with _mapped(places), _locked(places.up_lock), _signals(stopping) as renewing, _bound(places) as sockets:
         stack = load_stack(places.stack)
-        servers = [_server(places, number, listening) for number in range(stack.serving.workers)]
+        servers = [_server(places, number, *sockets) for number in range(stack.serving.workers)]
         loops = [
             Child("control loop", "modelway.control.loop", places.root, places.logs / "control.log")
             for _ in range(stack.control_loops)
@@ -129,22 +129,25 @@ def renew(places: Places, within: float = 60.0) -> int:
     return len(standing)
 
 
-def _server(places: Places, number: int, listening: socket.socket) -> Child:
+def _server(places: Places, number: int, listening: socket.socket, grpc: socket.socket | None) -> Child:
     name = "server" if number == 0 else f"server {number}"
     log = places.logs / ("server.log" if number == 0 else f"server-{number}.log")
     descriptor = listening.fileno()
-    return Child(name, "modelway.control.serve", places.root, log, (str(number), str(descriptor)), (descriptor,))
+    words = (str(number), str(descriptor), *([str(grpc.getsockname()[1])] if grpc else []))
+    return Child(name, "modelway.control.serve", places.root, log, words, (descriptor,))
 
 
 @contextmanager
-def _bound(places: Places) -> Iterator[socket.socket]:
+def _bound(places: Places) -> Iterator[tuple[socket.socket, socket.socket | None]]:
     """The socket of all serving processes, open as long as this one: whoever connects while they are renewed waits in its queue.
 
-    Raises ServerError when the port is taken, before anything is started.
+    And the one that keeps the port of gRPC. Raises ServerError when a port is taken, before anything is started.
     """
     serving = load_stack(places.stack).serving
-    with bind(serving.host, serving.port) as listening:
-        yield listening
+    with ExitStack() as opened:
+        listening = opened.enter_context(bind(serving.host, serving.port))
+        grpc = opened.enter_context(reserve(serving.host, serving.grpc.port)) if serving.grpc else None
+        yield listening, grpc
 
 
 def _pid_in(said: Path) -> int:

@@ -46,6 +46,7 @@ def status(workspace: Workspace, only: str | None = None) -> dict[str, Any]:
     """By model, or of one: who serves, what is released, the last run, open alerts; whether the server lives; the tables."""
     return {
         "server": server_address(workspace),
+        "grpc": grpc_address(workspace),
         "models": {model: model_status(workspace, model) for model in ([only] if only else workspace.models())},
         "topics": topics_status(workspace, only),
         "spool": spool_status(workspace),
@@ -143,13 +144,24 @@ def open_alerts(workspace: Workspace, model: str) -> list[Alert]:
 
 def server_address(workspace: Workspace) -> str | None:
     """Where the running server answers; None when none runs. Any of several processes that lives says where."""
+    found = _server(workspace)
+    return str(found["url"]) if found else None
+
+
+def grpc_address(workspace: Workspace) -> str | None:
+    """HOST:PORT where the running server answers gRPC; None when it does not, or none runs."""
+    found = _server(workspace)
+    return str(found["grpc"]) if found and "grpc" in found else None
+
+
+def _server(workspace: Workspace) -> dict[str, Any] | None:
     for number in range(workspace.stack.serving.workers):
         try:
-            found = json.loads(workspace.places.worker(number).read_text())
+            found: dict[str, Any] = json.loads(workspace.places.worker(number).read_text())
         except (FileNotFoundError, json.JSONDecodeError):
             continue
         if alive(found):
-            return str(found["url"])
+            return found
     return None
 
 

@@ -25,7 +25,7 @@ from modelway.serving.asking import Server
 from modelway.serving.log import PredictionLog
 from modelway.serving.measured import SWAPS
 from modelway.serving.models import Load, Models
-from modelway.serving.run import bind, serve
+from modelway.serving.run import Doors, GrpcPort, bind, serve
 from modelway.serving.servable import Servable, checked_columns, nowhere, open_servable, unhurried
 from modelway.serving.shadow import Shadow, score_in_shadow
 from modelway.serving.tls import speaking
@@ -45,13 +45,18 @@ SHADOW_ROOM = 1_000
 """Requests that may wait to be scored in shadow; more are dropped, never delayed."""
 
 
-def run_server(workspace: Workspace, number: int = 0, listening: socket.socket | None = None) -> None:
-    """Serve until SIGTERM or SIGINT, as one of `serving.workers` processes that share a socket.
+def run_server(
+    workspace: Workspace, number: int = 0, listening: socket.socket | None = None, grpc_port: int | None = None
+) -> None:
+    """Serve until SIGTERM or SIGINT, as one of `serving.workers` processes that share a socket, and `grpc_port`.
 
-    Without one the address is bound here; raises ServerError when it cannot be.
+    Without them the addresses are bound here; raises ServerError when they cannot be.
     """
     serving, places, tls = workspace.stack.serving, workspace.places, tls_of(workspace)
     shown: Metrics = workspace.metrics
+    grpc = GrpcPort(serving.grpc.port) if serving.grpc else None
+    if grpc is not None and grpc_port is not None:
+        grpc = GrpcPort(grpc_port, shared=True)
     with ExitStack() as beside:
         if number == 0:
             beside.enter_context(figures_kept(workspace))
@@ -59,11 +64,9 @@ def run_server(workspace: Workspace, number: int = 0, listening: socket.socket |
             shown = beside.enter_context(shared(workspace.metrics, places.figures, number))
         serve(
             server_of(workspace, number, shown),
-            listening or bind(serving.host, serving.port),
-            serving.host,
+            Doors(listening or bind(serving.host, serving.port), serving.host, tls, grpc),
             says=places.worker(number),
             fsync_ms=workspace.stack.events.folder.fsync_ms,
-            tls=tls,
         )
 
 

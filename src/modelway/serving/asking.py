@@ -74,5 +74,9 @@ class Asking:
         """Answered in its turn, or refused at once; `size`: the request's bytes."""
         self.lanes.ask(question, size)
 
+    def at_once(self, servable: Servable, size: int) -> bool:
+        """Whether it would be answered on this thread, with those that come together with it."""
+        return self.lanes.at_once(servable, size)
+
     def measure(self, model: str, version: str, status: int, began: float) -> None:
         self._tally.add(model, version, status, time.perf_counter() - began)

@@ -89,11 +89,16 @@ class Lanes:
             question.refuse(question, refusal)
             return
         lane.rows += len(question.rows)
-        if size <= SHORT and lane.quick:
+        if self.at_once(question.servable, size):
             self._batcher.ask(question)
             return
         lane.waiting.append(question)
         self._run(lane)
+
+    def at_once(self, servable: Servable, size: int) -> bool:
+        """Whether a question would be answered on the event loop."""
+        lane = self._lanes.get(servable)
+        return size <= SHORT and lane is not None and lane.quick
 
     def keep(self, served: set[Servable]) -> None:
         """Forget the lanes of versions that are gone."""

@@ -17,7 +17,7 @@ _INTEGERS = {
     **{f"INT{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)},
     **{f"UINT{bits}": (0, 2**bits - 1) for bits in (8, 16, 32, 64)},
 }
-_FLOATS = ("FP64", "FP32", "FP16")
+_FLOATS = ("FP64", "FP32", "FP16", "BF16")
 DATATYPES = (*_FLOATS, *_INTEGERS, "BOOL", "BYTES")
 
 
@@ -35,9 +35,13 @@ class Asked:
     """Whether outputs go as raw bytes, unless one says otherwise."""
     binary_of: Mapping[str, bool] = field(default_factory=dict)
     """What the outputs that were named say of themselves."""
+    scalars: Mapping[str, Any] | None = None
+    """The values instead of the tensors, where each of these is of shape [1] and its value known to be of its datatype."""
 
     def first(self, name: str) -> Any:
         """The first row's value of a column, unchecked; None when there is none."""
+        if self.scalars is not None:
+            return self.scalars.get(name)
         data = self.tensors.get(name, {}).get("data")
         while isinstance(data, list) and data:
             data = data[0]
@@ -64,7 +68,7 @@ def asked_of(given: Mapping[str, Any]) -> Asked:
         routing_key=_routing(parameters.get("routing_key")),
         tensors=_tensors(given.get("inputs")),
         outputs=None if outputs is None else tuple(outputs),
-        timeout=_timeout(parameters.get("timeout")),
+        timeout=timeout_of(parameters.get("timeout")),
         binary=parameters.get("binary_data_output") is True,
         binary_of={} if outputs is None else {name: said for name, said in outputs.items() if said is not None},
     )
@@ -72,6 +76,8 @@ def asked_of(given: Mapping[str, Any]) -> Asked:
 
 def read_rows(asked: Asked, required: Sequence[str], optional: Sequence[str] = ()) -> list[dict[str, Any]]:
     """The rows, with the columns that are wanted; others are kept out unread. Raises DataError naming input and index."""
+    if asked.scalars is not None:
+        return [_row_of(asked.scalars, required, optional)]
     if len(asked.tensors) == 1 and len(required) > 1 and (found := _matrix(asked.tensors, required)) is not None:
         return found
     if (row := _one_row(asked.tensors, required)) is not None and not any(name in asked.tensors for name in optional):
@@ -79,15 +85,13 @@ def read_rows(asked: Asked, required: Sequence[str], optional: Sequence[str] = (
     columns: dict[str, list[Any]] = {}
     for name in required:
         if name not in asked.tensors:
-            raise DataError(
-                f"input {name!r} is missing ({_listed('given', asked.tensors)})", _missing_fix(name, required)
-            )
+            raise _missing(name, asked.tensors, required)
         columns[name] = _column(name, asked.tensors[name])
     for name in optional:
         if name in asked.tensors:
             columns[name] = _column(name, asked.tensors[name])
     if not columns:
-        raise DataError("inputs: none of them is known", f"send the inputs {', '.join(optional)}")
+        raise _none_known(optional)
     first, *others = columns
     count = len(columns[first])
     for name in others:
@@ -98,6 +102,19 @@ def read_rows(asked: Asked, required: Sequence[str], optional: Sequence[str] = (
             )
     names = tuple(columns)
     return [dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _row_of(given: Mapping[str, Any], required: Sequence[str], optional: Sequence[str]) -> dict[str, Any]:
+    try:
+        row = {name: given[name] for name in required}
+    except KeyError as error:
+        raise _missing(error.args[0], given, required) from None
+    for name in optional:
+        if name in given:
+            row[name] = given[name]
+    if not row:
+        raise _none_known(optional)
+    return row
 
 
 def _matrix(tensors: Mapping[str, Mapping[str, Any]], required: Sequence[str]) -> list[dict[str, Any]] | None:
@@ -168,8 +185,8 @@ def _routing(given: Any) -> str:
     return "" if given is None else str(given)
 
 
-def _timeout(given: Any) -> float | None:
-    """In microseconds, as Triton's clients write it; 0 is none."""
+def timeout_of(given: Any) -> float | None:
+    """Seconds; a client writes microseconds, as Triton's do, and 0 is none."""
     if given is None or given == 0:
         return None
     if type(given) is not int or given < 0:
@@ -357,8 +374,15 @@ def _listed(what: str, names: Mapping[str, Any]) -> str:
     return f"{what}: {', '.join(list(names)[:20]) or 'none'}{', …' if len(names) > 20 else ''}"
 
 
-def _missing_fix(name: str, required: Sequence[str]) -> str:
-    return f"send {name!r}, with null where a value is missing; needed are {', '.join(required)}"
+def _missing(name: str, given: Mapping[str, Any], required: Sequence[str]) -> DataError:
+    return DataError(
+        f"input {name!r} is missing ({_listed('given', given)})",
+        f"send {name!r}, with null where a value is missing; needed are {', '.join(required)}",
+    )
+
+
+def _none_known(optional: Sequence[str]) -> DataError:
+    return DataError("inputs: none of them is known", f"send the inputs {', '.join(optional)}")
 
 
 _EXAMPLE = 'write {"inputs": [{"name": "amount", "datatype": "FP64", "shape": [1], "data": [12.5]}]}'

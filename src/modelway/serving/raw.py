@@ -19,10 +19,11 @@ _WHOLE = {
     **{"INT8": "b", "INT16": "h", "INT32": "i", "INT64": "q"},
     **{"UINT8": "B", "UINT16": "H", "UINT32": "I", "UINT64": "Q"},
 }
-_CODES: Mapping[str, str] = {**_FLOATS, **_WHOLE, "BOOL": "B"}
-WIDTHS: Mapping[str, int] = {**{name: struct.calcsize(f"<{code}") for name, code in _CODES.items()}, "BF16": 2}
+CODES: Mapping[str, str] = {**_FLOATS, **_WHOLE, "BOOL": "B"}
+"""Datatypes as `struct` writes them."""
+WIDTHS: Mapping[str, int] = {**{name: struct.calcsize(f"<{code}") for name, code in CODES.items()}, "BF16": 2}
 """Bytes of one value; BYTES has no width."""
-_DTYPES = {name: np.dtype(f"<{code}") for name, code in _CODES.items()}
+_DTYPES = {name: np.dtype(f"<{code}") for name, code in CODES.items()}
 _SHORT = 16
 """Values up to which `struct` is quicker than an array."""
 _LENGTH = struct.Struct("<I")
@@ -55,15 +56,20 @@ def read_raw(name: str, datatype: str, count: int, buffer: bytes | memoryview) -
 
 
 def _few(name: str, datatype: str, count: int, buffer: bytes | memoryview) -> list[Any]:
-    values = list(struct.unpack(f"<{count}{_CODES[datatype]}", buffer))
+    values = list(struct.unpack(f"<{count}{CODES[datatype]}", buffer))
     if datatype in _FLOATS:
-        return values if all(map(math.isfinite, values)) else _missing_as_none(name, values)
+        return finite(name, values)
     return _booleans(name, values) if datatype == "BOOL" else values
 
 
 def _floats(name: str, values: NDArray[Any]) -> list[Any]:
     made: list[Any] = values.tolist()
     return made if np.isfinite(values).all() else _missing_as_none(name, made)
+
+
+def finite(name: str, values: list[Any]) -> list[Any]:
+    """The numbers, with None where one is missing (NaN); raises DataError for an infinite one, as JSON knows none."""
+    return values if all(map(math.isfinite, values)) else _missing_as_none(name, values)
 
 
 def _missing_as_none(name: str, values: Sequence[float]) -> list[Any]:
@@ -121,7 +127,7 @@ def write_raw(name: str, datatype: str, values: Sequence[Any]) -> bytes:
         return b"".join([part for text in texts for part in (_LENGTH.pack(len(text)), text)])
     if datatype in _FLOATS or datatype == "BF16":
         return _write_floats(name, datatype, [math.nan if value is None else value for value in values])
-    code = _CODES.get(datatype)
+    code = CODES.get(datatype)
     if code is None:
         raise DataError(f"{name!r}: datatype is {datatype!r}", f"use one of {', '.join((*WIDTHS, 'BYTES'))}")
     if None in values:

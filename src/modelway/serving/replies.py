@@ -12,15 +12,21 @@ import orjson
 from modelway.errors import DataError, ModelwayError
 from modelway.records import Manifest
 from modelway.serving.answer import Answer
-from modelway.serving.servable import Servable
+from modelway.serving.servable import Input, Servable
 
 PREDICTION, REASON, PROBABILITY = "prediction", "reason", "probability_"
+PLATFORM = "onnxruntime_onnx"
 _DATATYPES = {"float": "FP64", "int": "INT64", "bool": "BOOL"}
 _FIX = "\n  fix: "
 
 
 def output_names(manifest: Manifest) -> tuple[str, ...]:
     return (PREDICTION, *(PROBABILITY + name for name in manifest.classes), REASON)
+
+
+def datatype_of(column: Input) -> str:
+    """In which a client may send it: dates and times are text."""
+    return _DATATYPES.get(column.type, "BYTES")
 
 
 def chosen_outputs(manifest: Manifest, wanted: Sequence[str] | None) -> tuple[str, ...]:
@@ -42,7 +48,7 @@ def head_of(
         "model_version": str(servable.number),
         "id": request,
         "parameters": {"digest": servable.digest, "upto": upto},
-        "outputs": [_output(manifest, name, answers) for name in outputs],
+        "outputs": [output_of(manifest, name, answers) for name in outputs],
     }
 
 
@@ -53,7 +59,8 @@ def format_answers(
     return orjson.dumps(head_of(servable, request, answers, upto, outputs))
 
 
-def _output(manifest: Manifest, name: str, answers: Sequence[Answer]) -> dict[str, Any]:
+def output_of(manifest: Manifest, name: str, answers: Sequence[Answer]) -> dict[str, Any]:
+    """One output tensor of answers, its data still Python's."""
     datatype = "BYTES"
     data: list[Any]
     if name == REASON:
@@ -105,20 +112,20 @@ def format_metadata(servable: Servable, versions: Sequence[int], generation: int
     inputs = [
         {
             "name": i.name,
-            "datatype": _DATATYPES.get(i.type, "BYTES"),
+            "datatype": datatype_of(i),
             "shape": [-1],
             "parameters": {"type": i.type, "optional": not i.required},
         }
         for i in servable.inputs
     ]
     outputs = [
-        {"name": n, "datatype": _output(manifest, n, ())["datatype"], "shape": [-1]} for n in output_names(manifest)
+        {"name": n, "datatype": output_of(manifest, n, ())["datatype"], "shape": [-1]} for n in output_names(manifest)
     ]
     return orjson.dumps(
         {
             "name": manifest.model,
             "versions": [str(number) for number in versions],
-            "platform": "onnxruntime_onnx",
+            "platform": PLATFORM,
             "inputs": inputs,
             "outputs": outputs,
             "parameters": {"version": str(servable.number), "digest": servable.digest, "generation": generation},

@@ -8,8 +8,10 @@ import signal
 import socket
 import ssl
 import threading
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from modelway.errors import ServerError
@@ -31,19 +33,38 @@ _GRACE_SECONDS = 10
 """How long requests under way, and then those in shadow, have to end."""
 _APART = 8
 """Threads for what takes long, or asks the log."""
+OTHER_PORT = "set another port in stack.yaml, serving: {port: 8081}, or 0 for a free one"
+OTHER_GRPC_PORT = "set another port in stack.yaml, serving: {grpc: {port: 8002}}, or 0 for a free one"
 
 
-def serve(
-    server: Server,
-    listening: socket.socket,
-    host: str,
-    *,
-    says: Path,
-    fsync_ms: float,
-    limits: Limits = DEFAULT,
-    tls: ssl.SSLContext | None = None,
-) -> None:
-    """Answer on a socket that was bound to `host`, until SIGTERM or SIGINT; `says` holds {"url", "pid"} while it is ready."""
+@dataclass(frozen=True, slots=True)
+class GrpcPort:
+    """Where gRPC is answered; 0 is a free port. `shared`: several processes listen there, the kernel shares out who connects."""
+
+    number: int
+    shared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Where clients come in: a socket that was bound to `host` for HTTP, with `tls` or without, and a port for gRPC."""
+
+    listening: socket.socket
+    host: str
+    tls: ssl.SSLContext | None = None
+    grpc: GrpcPort | None = None
+    limits: Limits = DEFAULT
+
+    @property
+    def url(self) -> str:
+        return address(self.listening, self.host, "https" if self.tls else "http")
+
+
+def serve(server: Server, doors: Doors, *, says: Path, fsync_ms: float) -> None:
+    """Answer until SIGTERM or SIGINT.
+
+    `says` holds {"url", "pid"}, and "grpc" where gRPC is answered, while it is ready. Raises ServerError when its port is taken.
+    """
     stop = threading.Event()
     try:
         with _runner() as runner:
@@ -51,9 +72,8 @@ def serve(
             server.models.look()
             looking = keep_looking(server.models, _LOOK_SECONDS, stop)
             server.shadow.start()
-            url = address(listening, host, "https" if tls else "http")
             try:
-                runner.run(_until(told, server, listening, says, url, fsync_ms, limits, tls))
+                runner.run(_until(told, server, doors, says, fsync_ms))
             finally:
                 _remove_own(says)
                 stop.set()
@@ -61,7 +81,7 @@ def serve(
                 server.log.flush()
                 looking.join(_GRACE_SECONDS)
     finally:
-        listening.close()
+        doors.listening.close()
 
 
 def _runner() -> asyncio.Runner:
@@ -81,45 +101,46 @@ async def _told() -> asyncio.Event:
     return told
 
 
-async def _until(
-    told: asyncio.Event,
-    server: Server,
-    listening: socket.socket,
-    says: Path,
-    url: str,
-    fsync_ms: float,
-    limits: Limits,
-    tls: ssl.SSLContext | None,
-) -> None:
+async def _until(told: asyncio.Event, server: Server, doors: Doors, says: Path, fsync_ms: float) -> None:
     with ThreadPoolExecutor(_APART, "apart") as pool:
-        listener = listen(server, listening, pool, limits, tls)
+        asking, limits = asking_of(server, pool), doors.limits
+        said: dict[str, object] = {"url": doors.url, "pid": os.getpid()}
+        stops = list[Callable[[float], Awaitable[None]]]()
+        if (grpc := doors.grpc) is not None:
+            from modelway.serving.grpc.listener import open_listener
+
+            second = await open_listener(
+                asking, doors.host, grpc.number, limits, shared=grpc.shared, fix=OTHER_GRPC_PORT
+            )
+            said["grpc"] = f"{near(doors.host)}:{second.port}"
+            stops.append(second.stop)
+        stops.append(listen(asking, doors.listening, limits, doors.tls).stop)
         flushing = asyncio.create_task(server.log.keep_flushing(fsync_ms))
-        _write(says, {"url": url, "pid": os.getpid()})
+        _write(says, said)
         try:
             await told.wait()
         finally:
-            await listener.stop(_GRACE_SECONDS)
+            await asyncio.gather(*[stop(_GRACE_SECONDS) for stop in stops])
             flushing.cancel()
             with suppress(asyncio.CancelledError):
                 await flushing
 
 
+def asking_of(server: Server, pool: Executor) -> Asking:
+    """What all edges of the running loop share; `pool` does what takes long."""
+    return Asking(server, Answering(server.log, server.shadow, server.clock, server.metrics, pool))
+
+
 def listen(
-    server: Server,
-    listening: socket.socket,
-    pool: Executor,
-    limits: Limits = DEFAULT,
-    tls: ssl.SSLContext | None = None,
+    asking: Asking, listening: socket.socket, limits: Limits = DEFAULT, tls: ssl.SSLContext | None = None
 ) -> Listener:
-    """From now on the running loop answers; `pool` does what takes long."""
-    models = server.models
-    asking = Asking(server, Answering(server.log, server.shadow, server.clock, server.metrics, pool))
-    rest = Rest(asking, limits.body)
-    front = Front(rest, lambda: sorted(models.table.models), answering(make_app(server)))
+    """From now on the running loop answers HTTP."""
+    server = asking.server
+    front = Front(Rest(asking, limits.body), lambda: sorted(server.models.table.models), answering(make_app(server)))
     return Listener(listening, front, limits, tls)
 
 
-def bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int, fix: str = OTHER_PORT) -> socket.socket:
     """A socket that takes connections from now on: those that come before the server is ready wait in its queue.
 
     The protocol is named: asyncio switches Nagle's algorithm off (40 ms an answer) only where it is.
@@ -135,16 +156,31 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         listening.close()
         what = "address already in use" if error.errno == errno.EADDRINUSE else (error.strerror or str(error))
-        raise ServerError(
-            f"{host}:{port}: {what}", "set another port in stack.yaml, serving: {port: 8081}, or 0 for a free one"
-        ) from error
+        raise ServerError(f"{host}:{port}: {what}", fix) from error
+
+
+def reserve(host: str, port: int) -> socket.socket:
+    """A port of gRPC, 0 for a free one, kept for the processes that share it: it takes no connections itself.
+
+    Raises ServerError when anybody else has it: those who share are told apart by their user alone, and two servers of one user
+    would get each other's calls.
+    """
+    bind(host, port, OTHER_GRPC_PORT).close()
+    kept = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    kept.bind((host, port))
+    return kept
 
 
 def address(listening: socket.socket, host: str, scheme: str = "http") -> str:
     """Where a client of this machine finds the server."""
-    port = listening.getsockname()[1]
-    near = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
-    return f"{scheme}://[{near}]:{port}" if ":" in near else f"{scheme}://{near}:{port}"
+    return f"{scheme}://{near(host)}:{listening.getsockname()[1]}"
+
+
+def near(host: str) -> str:
+    """The host as a client of this machine writes it."""
+    name = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
+    return f"[{name}]" if ":" in name else name
 
 
 def _write(path: Path, said: dict[str, object]) -> None:

@@ -104,6 +104,11 @@ class ServingTls(Part):
     """PEM file with its key. The password of an encrypted key comes from MODELWAY_SERVING_KEY_PASSWORD."""
 
 
+class Grpc(Part):
+    port: int = 8001
+    """0 takes a free port."""
+
+
 class Serving(Part):
     host: str = "127.0.0.1"
     """The address that the server listens on; 0.0.0.0 for all."""
@@ -113,6 +118,14 @@ class Serving(Part):
     """Processes that answer behind one address: as many as there are cores to spare."""
     tls: ServingTls | None = None
     """Answer over TLS (1.2 or newer), and nothing in plain text."""
+    grpc: Grpc | None = None
+    """The Open Inference Protocol over gRPC too, on a port of its own; absent: HTTP alone. Not together with `tls` yet."""
+
+    @model_validator(mode="after")
+    def _nothing_plain(self) -> "Serving":
+        if self.tls is not None and self.grpc is not None:
+            raise ValueError("grpc is answered in plain text, and tls asks for none of it: leave one of them out")
+        return self
 
 
 class DeltaTables(Part):

@@ -1,0 +1,33 @@
+"""The gRPC status of an error, and its words."""
+
+import grpc
+
+from modelway.errors import DataError, EngineError, ModelwayError, NotFoundError, StateError
+from modelway.serving.status import BusyError, LateError, MethodError, TooLargeError
+
+_MOST_BYTES = 2_000
+"""Of details: they travel among the trailers, in at most three times as many bytes, and a client takes 8 KB of them."""
+_CODES: tuple[tuple[type[ModelwayError], grpc.StatusCode], ...] = (
+    (TooLargeError, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (MethodError, grpc.StatusCode.UNIMPLEMENTED),
+    (NotFoundError, grpc.StatusCode.NOT_FOUND),
+    (LateError, grpc.StatusCode.DEADLINE_EXCEEDED),
+    (BusyError, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (DataError, grpc.StatusCode.INVALID_ARGUMENT),
+    (StateError, grpc.StatusCode.UNAVAILABLE),
+    (EngineError, grpc.StatusCode.UNAVAILABLE),
+)
+
+
+def code_of(error: ModelwayError) -> grpc.StatusCode:
+    return next((code for kind, code in _CODES if isinstance(error, kind)), grpc.StatusCode.INTERNAL)
+
+
+def details_of(error: ModelwayError) -> str:
+    """Problem and fix; a long problem is cut, so that the fix is still said."""
+    room = _MOST_BYTES - len(error.fix[:_MOST_BYTES].encode())
+    problem = error.problem.encode()
+    if len(problem) <= room:
+        return str(error)
+    cut = problem[: max(room, 200)].decode(errors="ignore") + "…"
+    return str(ModelwayError(cut, error.fix.encode()[: _MOST_BYTES - 200].decode(errors="ignore")))

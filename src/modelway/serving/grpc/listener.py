@@ -1,0 +1,150 @@
+"""The gRPC server: its port, its limits, its calls, health and reflection."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from grpc import aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from modelway.errors import ModelwayError, ServerError
+from modelway.serving.asking import Asking
+from modelway.serving.grpc import inference_pb2 as messages
+from modelway.serving.grpc.codes import code_of, details_of
+from modelway.serving.grpc.edge import Edge
+from modelway.serving.wire.limits import DEFAULT, Limits
+
+SERVICE: str = messages.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
+_LOOK_SECONDS = 0.1
+"""How often health is compared with the models' readiness."""
+_WINDOW = 1024 * 1024
+"""Bytes of a call that may be on their way: fixed, since finding a width out costs a ping for each request that is read."""
+_CALLS_OF_ONE = 1_024
+"""Calls under way on one connection; more wait in the client."""
+_PING_SECONDS = 10
+"""Clients may ask for a sign of life this often, even without calls; the default, 5 minutes, cuts those that keep alive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A server that answers; `port` is the one that it has."""
+
+    port: int
+    _server: Any
+    _health: Any
+    _looking: "asyncio.Task[None]"
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Take no more calls, let those under way end, then cut what is left."""
+        self._looking.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._looking
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(grace_seconds)
+
+
+async def open_listener(
+    asking: Asking,
+    host: str,
+    port: int,
+    limits: Limits = DEFAULT,
+    *,
+    shared: bool = False,
+    credentials: grpc.ServerCredentials | None = None,
+    fix: str = "",
+) -> Listener:
+    """From now on the running loop answers. `port` 0 takes a free one, `shared` one that other processes may have too.
+
+    Without `credentials` nothing is encrypted. Raises ServerError, with this `fix`, when the address cannot be bound.
+    """
+    edge = Edge(asking)
+    server = aio.server(options=_options(limits, shared), maximum_concurrent_rpcs=limits.connections)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, _calls(edge)),))
+    servicer = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+    taken = _bind(server, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", credentials, fix)
+    await _tell(servicer, asking)
+    await server.start()
+    return Listener(taken, server, servicer, asyncio.create_task(_keep_telling(servicer, asking)))
+
+
+def _options(limits: Limits, shared: bool) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", limits.body),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_metadata_size", limits.head),
+        ("grpc.max_concurrent_streams", _CALLS_OF_ONE),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", _PING_SECONDS * 1000),
+        ("grpc.so_reuseport", int(shared)),
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.http2.lookahead_bytes", _WINDOW),
+    ]
+
+
+def _bind(server: Any, address: str, credentials: grpc.ServerCredentials | None, fix: str) -> int:
+    try:
+        if credentials is None:
+            return int(server.add_insecure_port(address))
+        return int(server.add_secure_port(address, credentials))
+    except RuntimeError as error:
+        raise ServerError(f"{address}: gRPC cannot listen there: {error}", fix) from error
+
+
+def _calls(edge: Edge) -> Mapping[str, Any]:
+    """Bytes in and bytes out for inference; messages for the rest."""
+    asked: Mapping[str, Callable[[Any], Any]] = {
+        "ServerLive": edge.live,
+        "ServerReady": edge.ready,
+        "ModelReady": edge.model_ready,
+        "ServerMetadata": edge.about,
+        "ModelMetadata": edge.metadata,
+        "RepositoryIndex": edge.index,
+        "RepositoryModelLoad": edge.load,
+        "RepositoryModelUnload": edge.unload,
+    }
+    return {
+        "ModelInfer": grpc.unary_unary_rpc_method_handler(edge.infer),
+        "ModelStreamInfer": grpc.stream_stream_rpc_method_handler(edge.stream),
+        **{
+            name: grpc.unary_unary_rpc_method_handler(
+                _answering(answer),
+                request_deserializer=getattr(messages, f"{name}Request").FromString,
+                response_serializer=getattr(messages, f"{name}Response").SerializeToString,
+            )
+            for name, answer in asked.items()
+        },
+    }
+
+
+def _answering(answer: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
+    async def call(request: Any, context: Any) -> Any:
+        try:
+            return answer(request)
+        except ModelwayError as error:
+            await context.abort(code_of(error), details_of(error))
+            raise
+
+    return call
+
+
+async def _keep_telling(servicer: Any, asking: Asking) -> None:
+    """For ever: who watches is told when the models become ready, or no longer are."""
+    before = asking.server.models.table.ready
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        now = asking.server.models.table.ready
+        if now != before:
+            await _tell(servicer, asking)
+            before = now
+
+
+async def _tell(servicer: Any, asking: Asking) -> None:
+    status = health_pb2.HealthCheckResponse
+    now = status.SERVING if asking.server.models.table.ready else status.NOT_SERVING
+    for service in ("", SERVICE):
+        await servicer.set(service, now)
