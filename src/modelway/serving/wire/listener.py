@@ -58,6 +58,8 @@ class Listener:
                     opening.cancel()  # a handshake that is not over: nothing was asked yet
                 for connection in list(self.wire.connections):
                     connection.close_idle()
+        for opening in self._opening:
+            opening.cancel()
         for connection in list(self.wire.connections):
             connection.abort()
         if self._looking:

@@ -156,19 +156,20 @@ def test_a_client_that_reads_slowly_gets_all_of_it(contexts, loop, asked):
             read_slowly(client, len(served.big), 1.2)
 
 
-def test_when_it_stops_what_is_under_way_is_answered(served: Served, trusting):
-    asked, idle, opening = served.client(trusting), served.client(trusting), served.client()
-    asked.send(get("/later"))
-    until(lambda: len(served.held) == 1 and served.connections() == 3)
-    stopped = served.stop()
-    assert idle.ended()
-    assert opening.ended()
-    idle.socket.close()
-    served.release()
-    assert asked.reply().headers["connection"] == "close"
-    assert asked.ended()
-    asked.socket.close()
-    stopped.result(PATIENCE)
+def test_when_it_stops_what_is_under_way_is_answered(contexts, loop):
+    with wired(quick(head_within=60), tls=contexts[0], loop=loop) as served:
+        asked, idle, opening = served.client(contexts[1]), served.client(contexts[1]), served.client()
+        asked.send(get("/later"))
+        until(lambda: len(served.held) == 1 and served.connections() == 3)
+        stopped = served.stop(within=60)
+        assert idle.ended()
+        assert opening.ended()
+        idle.socket.close()
+        served.release()
+        assert asked.reply().headers["connection"] == "close"
+        assert asked.ended()
+        asked.socket.close()
+        stopped.result(PATIENCE)
 
 
 def test_clients_that_go_at_any_moment_leave_no_error(contexts, loop, caplog):
