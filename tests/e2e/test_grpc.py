@@ -58,7 +58,9 @@ def test_two_processes_share_the_port_and_are_renewed_under_load(root: Path) -> 
                 try:
                     method(question(name), timeout=30, wait_for_ready=True)
                 except grpc.RpcError as error:
-                    if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:  # a busy machine: asked again until it is not
+                    if (
+                        error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+                    ):  # a busy machine: asked again until it is not
                         continue
                     tries += 1
                     if error.code() in AGAIN and tries < 4:
