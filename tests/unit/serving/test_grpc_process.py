@@ -66,6 +66,12 @@ def test_a_misspelt_key_is_told(workspace):
         load_stack(workspace.places.stack)
 
 
+def test_grpc_is_not_opened_in_plain_text_beside_tls(workspace):
+    workspace.places.stack.write_text("serving: {grpc: {port: 0}, tls: {certificate: a.pem, key: b.pem}}\n")
+    with pytest.raises(SpecError, match="not encrypted yet"):
+        load_stack(workspace.places.stack)
+
+
 def test_two_servers_do_not_share_a_port_in_silence(workspace):
     """gRPC would otherwise share it (SO_REUSEPORT), and each would get some of the calls."""
     workspace.places.stack.write_text("serving: {port: 0, grpc: {port: 0}}\n")
