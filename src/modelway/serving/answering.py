@@ -57,20 +57,27 @@ class Answering:
         for servable, asked in together.items():
             self._tell(*self._answered(servable, asked, served))
 
-    def answer_apart(self, questions: Sequence[Question], then: Callable[[], None]) -> None:
-        """Those of one version, in another thread, since they take long or ask the log; `then` is called when they were told."""
-        servable = questions[0].servable
-        future = self._loop.run_in_executor(self._pool, self._answered, servable, questions, self._clock.now())
+    def answer_apart(self, questions: Sequence[Question], then: Callable[[float], None]) -> None:
+        """Those of one version, in another thread, since they take long or ask the log.
+
+        `then` is called when they were told, with the seconds of the processor that it cost.
+        """
+        future = self._loop.run_in_executor(self._pool, self._timed, questions, self._clock.now())
         self._apart.add(future)
 
         def tell(done: asyncio.Future[Any]) -> None:
             self._apart.discard(done)
+            answered, cost = done.result()
             try:
-                self._tell(*done.result())
+                self._tell(*answered)
             finally:
-                then()
+                then(cost)
 
         future.add_done_callback(tell)
+
+    def _timed(self, questions: Sequence[Question], served: datetime) -> tuple[Any, float]:
+        before = time.thread_time()
+        return self._answered(questions[0].servable, questions, served), time.thread_time() - before
 
     def _answered(
         self, servable: Servable, questions: Sequence[Question], served: datetime

@@ -10,25 +10,17 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from statistics import median
 
 from modelway.errors import ModelwayError
 from modelway.serving.answering import Answering
-from modelway.serving.batching import MOST_ROWS, Batcher
+from modelway.serving.batching import Batcher
+from modelway.serving.pace import Pace
 from modelway.serving.question import Question
 from modelway.serving.servable import Servable, nowhere
 from modelway.serving.status import BusyError, LateError
 
 SHORT = 16 * 1024
 """Bytes up to which a request may be answered on the event loop."""
-_QUICK_SECONDS = 150e-6
-"""What a row may take there."""
-_LEAST_SECONDS = 20e-6
-"""What a row takes at the least, reading and writing included."""
-_BATCH_SECONDS = 2e-3
-"""What a batch in a thread may take, when it has more than one request: those behind it wait."""
-_LATE, _ENOUGH = 15, 5
-"""Batches by which a lane knows its pace, and how many must be: a pause of the machine is no pace."""
 
 
 @dataclass(slots=True, eq=False)
@@ -38,32 +30,23 @@ class Lane:
     servable: Servable
     rows: int = 0
     """Asked for and not answered yet."""
-    row_seconds: float | None = None
-    """The median of late; None before the first answer."""
-    took: deque[float] = field(default_factory=partial(deque, maxlen=_LATE))
-    """Seconds a row, of the last batches."""
+    pace: Pace = field(default_factory=Pace)
     waiting: deque[Question] = field(default_factory=deque)
     """For a thread."""
     running: bool = False
 
     @property
     def quick(self) -> bool:
-        return self.row_seconds is not None and self.row_seconds <= _QUICK_SECONDS and self.servable.upto is nowhere
+        return self.pace.quick and self.servable.upto is nowhere
 
     @property
     def wait(self) -> float:
         """Seconds until a row that is asked for now can be begun."""
-        return self.rows * max(self.row_seconds or 0.0, _LEAST_SECONDS) if len(self.took) >= _ENOUGH else 0.0
-
-    def note(self, rows: int, seconds: float) -> None:
-        """A batch of so many rows took so long."""
-        if rows:
-            self.took.append(seconds / rows)
-            self.row_seconds = median(self.took)
+        return self.pace.wait(self.rows)
 
     def batch(self) -> list[Question]:
         """Who is answered next in a thread; at least one."""
-        most = min(MOST_ROWS, max(1, int(_BATCH_SECONDS / max(self.row_seconds or _BATCH_SECONDS, 1e-9))))
+        most = self.pace.most
         taken = [self.waiting.popleft()]
         rows = len(taken[0].rows)
         while self.waiting and rows + len(self.waiting[0].rows) <= most:
@@ -123,14 +106,15 @@ class Lanes:
         return None
 
     def _quickly(self, questions: Sequence[Question]) -> None:
-        began = time.perf_counter()
+        began, before = time.perf_counter(), time.thread_time()
         due = [question for question in questions if not self._late(question, began)]
         try:
             self._answering.answer(due)
         finally:
-            seconds, rows = time.perf_counter() - began, sum(len(question.rows) for question in due)
+            seconds, cost = time.perf_counter() - began, time.thread_time() - before
+            rows = sum(len(question.rows) for question in due)
             for lane in {self._lanes[question.servable] for question in due}:
-                lane.note(rows, seconds)
+                lane.pace.note(rows, seconds, cost)
             for question in due:
                 self._lanes[question.servable].rows -= len(question.rows)
 
@@ -142,9 +126,9 @@ class Lanes:
                 lane.running = True
                 self._answering.answer_apart(questions, partial(self._ran, lane, questions, began))
 
-    def _ran(self, lane: Lane, questions: Sequence[Question], began: float) -> None:
+    def _ran(self, lane: Lane, questions: Sequence[Question], began: float, cost: float) -> None:
         rows = sum(len(question.rows) for question in questions)
-        lane.note(rows, time.perf_counter() - began)
+        lane.pace.note(rows, time.perf_counter() - began, cost)
         lane.rows -= rows
         lane.running = False
         self._run(lane)

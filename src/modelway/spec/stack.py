@@ -124,7 +124,7 @@ class Serving(Part):
     @model_validator(mode="after")
     def _nothing_plain(self) -> "Serving":
         if self.tls is not None and self.grpc is not None:
-            raise ValueError("grpc is answered in plain text, and tls asks for none of it: leave one of them out")
+            raise ValueError("grpc is not encrypted yet, and tls asks for nothing in plain text: leave one of them out")
         return self
 
 

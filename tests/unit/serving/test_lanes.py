@@ -16,6 +16,7 @@ from modelway.serving.asking import Server
 from modelway.serving.lanes import Lane
 from modelway.serving.log import PredictionLog
 from modelway.serving.models import Models
+from modelway.serving.servable import nowhere, unhurried
 from modelway.serving.shadow import Shadow
 from tests.support.serving import serving
 from tests.unit.serving.made import becomes
@@ -55,7 +56,7 @@ def two(slow: Gate, quick: Gate, longest_wait: float = 0.25) -> Iterator[httpx.C
     def load(digest, model, number):
         run = slow if model == "slow" else quick
         made = servable(number, run=run, manifest=replace(MANIFEST, model=model))
-        return replace(made, longest_wait=longest_wait)
+        return replace(made, longest_wait=longest_wait, upto=unhurried if model == "slow" else nowhere)
 
     models = Models(load, lambda: {name: Route(name, {"1": 1.0}, {"1": "d"}) for name in ("slow", "quick")})
     models.look()
@@ -142,12 +143,12 @@ def test_a_lane_takes_as_many_as_its_time_allows():
     lane = Lane(servable())
     assert (lane.quick, lane.wait) == (False, 0.0)
     for _ in range(5):
-        lane.note(10, 10e-3)
-    lane.note(1, 10.0)  # the machine paused
+        lane.pace.note(10, 10e-3, 10e-3)
+    lane.pace.note(1, 10.0, 1e-3)  # the machine paused
     lane.rows = 7
     lane.waiting.extend(Asked([{}] * n) for n in (1, 1, 5, 1))
     assert [[len(one.rows) for one in lane.batch()] for _ in range(3)] == [[1, 1], [5], [1]]  # 2 ms, one at least
     assert (lane.quick, lane.wait) == (False, pytest.approx(7e-3))
     for _ in range(60):
-        lane.note(10, 10e-6)
+        lane.pace.note(10, 50e-3, 10e-6)  # quick, on a busy machine
     assert lane.quick
