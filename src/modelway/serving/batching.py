@@ -13,6 +13,8 @@ from modelway.serving.question import Question
 Answer = Callable[[Sequence[Question]], None]
 MOST_ROWS = 64
 """Rows that are answered together: beyond, a row gets hardly cheaper, and the loop must read on."""
+_MOST_SECONDS = 4e-3
+"""Of the processor, likewise."""
 
 
 class Batcher:
@@ -34,12 +36,13 @@ class Batcher:
         return len(self._waiting)
 
     def _flush(self) -> None:
-        taken, rows = list[Question](), 0
+        taken, rows, seconds = list[Question](), 0, 0.0
         waiting = self._waiting
-        while waiting and (not taken or rows + len(waiting[0].rows) <= self._most):
+        while waiting and (not taken or (rows + len(waiting[0].rows) <= self._most and seconds < _MOST_SECONDS)):
             question = waiting.popleft()
             taken.append(question)
             rows += len(question.rows)
+            seconds += question.cost
         if waiting:
             self._loop.call_soon(self._flush)
         self._answer(taken)

@@ -72,6 +72,7 @@ class Lanes:
             question.refuse(question, refusal)
             return
         lane.rows += len(question.rows)
+        question.cost = len(question.rows) * lane.pace.cost
         if self.at_once(question.servable, size):
             self._batcher.ask(question)
             return

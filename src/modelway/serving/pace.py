@@ -6,8 +6,9 @@ from statistics import median
 
 from modelway.serving.batching import MOST_ROWS
 
-_QUICK_SECONDS = 150e-6
-"""Of the processor a row, up to which it may be answered on the event loop."""
+_QUICK_SECONDS, _SLOW_SECONDS = 300e-6, 600e-6
+"""Of the processor a row: up to the first it is answered on the event loop from now on, beyond the second in a thread. One row
+by itself costs several times what it costs among others: between the two nothing changes."""
 _BATCH_SECONDS = 2e-3
 """Of the processor a batch in a thread, when it has more than one request: those behind it wait."""
 _LATE, _ENOUGH = 15, 5
@@ -28,6 +29,8 @@ class Pace:
     costs: deque[float] = field(default_factory=_last)
     """Seconds of the processor a row."""
     quick: bool = False
+    cost: float = 0.0
+    """Of the processor a row; 0 before the first batch."""
     most: int = 1
     """Rows that are answered together in a thread."""
     _for_a_row: float = 0.0
@@ -39,9 +42,9 @@ class Pace:
         self.rows.append(rows)
         self.seconds.append(seconds)
         self.costs.append(cost / rows)
-        row = median(self.costs)
-        self.quick = row <= _QUICK_SECONDS
-        self.most = min(MOST_ROWS, max(1, int(_BATCH_SECONDS / max(row, 1e-9))))
+        self.cost = median(self.costs)
+        self.quick = self.cost <= (_SLOW_SECONDS if self.quick else _QUICK_SECONDS)
+        self.most = min(MOST_ROWS, max(1, int(_BATCH_SECONDS / max(self.cost, 1e-9))))
         if len(self.rows) >= _ENOUGH:
             self._for_a_row = median(self.seconds) / median(self.rows)
 

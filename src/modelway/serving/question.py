@@ -29,6 +29,8 @@ class Question:
     """What the edge wants to know again."""
     named: bool = False
     """Whether the client has named the version: then nobody answers in shadow."""
+    cost: float = 0.0
+    """Seconds of the processor that it will take, as far as is known."""
     until: float | None = None
     """`time.perf_counter()` after which the client has no use for an answer."""
 
