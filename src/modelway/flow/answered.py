@@ -59,7 +59,7 @@ def answers(workspace: Workspace, spec: Spec, version: int, until: datetime) -> 
 
 
 def counts(workspace: Workspace, spec: Spec, since: datetime, until: datetime) -> dict[str, int]:
-    """By status ("ok", "refused", "error") all answers to clients that arrived in (since, until], repeated ones too."""
+    """By status ("ok", "refused", "error", "invalid") all answers to clients that arrived in (since, until], repeated ones too."""
     table = workspace.lake.version(predictions_topic(spec))
     if table is None:
         return {}

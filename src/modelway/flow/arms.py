@@ -69,7 +69,7 @@ def answered(workspace: Workspace, spec: Spec, since: datetime, share: float = 1
     there = scanned.collect_schema().names()
     made = {
         "pinned": pl.col("pinned").fill_null(False) if "pinned" in there else pl.lit(False),
-        "caller": caller_of(spec.sticky),
+        "caller": pl.coalesce("caller", caller_of(spec.sticky)) if "caller" in there else caller_of(spec.sticky),
     }
     plain = [name for name in SCHEMA if name not in made]
     order = [name for name in frames.ORDER if name not in SCHEMA]

@@ -149,6 +149,7 @@ def loader(workspace: Workspace, worker: int = 0) -> Load:
             features=lambda typed, key, at, served: row(typed, key, at, past, served),
             upto=follower.catch_up if follower else nowhere if manifest.form == "graph" else unhurried,
             plain=plain_of(asked, plan, names),
+            sticky=spec.sticky or "",
             longest_wait=spec.monitoring.slo.longest_wait_ms / 1000,
         )
 

@@ -31,6 +31,7 @@ SCHEMA = {
     "ms": pl.Float64(),
     "features": pl.String(),
     "pinned": pl.Boolean(),
+    "caller": pl.String(),
 }
 
 
@@ -55,6 +56,8 @@ class Prediction(msgspec.Struct, frozen=True):
     features: msgspec.Raw = msgspec.Raw(b"")
     pinned: bool = False
     """The client named the version: no share was drawn for it, so it is no evidence of a release."""
+    caller: str | None = None
+    """Whom the client named for the drawing of shares."""
 
 
 @dataclass(frozen=True)
@@ -90,4 +93,4 @@ def _row(p: Prediction) -> tuple[Any, ...]:
     row = bytes(p.row).decode()
     name = f"{p.request}/{p.index}/{p.version}"
     whole = (p.request, p.index, p.key, p.at, p.served, p.version, p.digest, p.shadow, p.status, p.reason, row)
-    return (*whole, p.scores, said, upto, p.ms, bytes(p.features).decode() or None, p.pinned, name)
+    return (*whole, p.scores, said, upto, p.ms, bytes(p.features).decode() or None, p.pinned, p.caller, name)

@@ -36,11 +36,11 @@ class Volume:
 
 
 def quality(status: Mapping[str, int], current: pl.DataFrame, reference: Profile | None) -> Quality:
-    """`status`: how many answers were "ok", "refused" or "error"; `current`: the columns of the graph of the latest rows."""
+    """`status`: how many answers were "ok", "refused", "error" or "invalid"; `current`: the graph's columns of the latest rows."""
     return Quality(
         rows=sum(status.values()),
         refused=status.get("refused", 0),
-        errors=status.get("error", 0),
+        errors=status.get("error", 0) + status.get("invalid", 0),
         missing=missing_shares(current, reference) if reference else {},
         missing_in_training={c.name: c.missing / c.rows for c in reference.inputs} if reference else {},
     )

@@ -4,7 +4,7 @@ A row that cannot be answered gets a reason and no numbers, and does not fail th
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -12,11 +12,13 @@ import msgspec
 
 from modelway.errors import DataError
 from modelway.records import Manifest
+from modelway.serving.decision import Decide
 from modelway.serving.onnxruntime import Numbers
 from modelway.serving.protocol import as_text
 from modelway.serving.servable import OWN_KEY, Row, Servable
 
-Status = Literal["ok", "refused", "error"]
+Status = Literal["ok", "refused", "error", "invalid"]
+"""`invalid`: the graph gave what nobody can use."""
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -50,8 +52,8 @@ def answer_rows(servable: Servable, names: Sequence[str], rows: Sequence[Row], s
     if plain is not None and len(taken) == len(rows) and all(plain[1]):
         numbers = plain[0]
     scored = iter(servable.run(numbers, [one.words for one in taken]))
-    decide = servable.decide
-    return [_refused(one) if one.reason else _answered(one, next(scored), decide) for one in judged]
+    decide, wanted = servable.decide, max(1, len(servable.manifest.classes))
+    return [_refused(one) if one.reason else _answered(one, next(scored), decide, wanted) for one in judged]
 
 
 def failed_rows(servable: Servable, request: str, rows: Sequence[Row], served: datetime, reason: str) -> list[Answer]:
@@ -102,11 +104,13 @@ def _refused(one: _Judged) -> Answer:
     return Answer(one.row, one.key, one.at, "refused", one.reason)
 
 
-def _answered(one: _Judged, scores: list[float], decide: Callable[[Sequence[float]], str | float]) -> Answer:
+def _answered(one: _Judged, scores: list[float], decide: Decide, wanted: int) -> Answer:
     made = one.made
-    if not all(map(math.isfinite, scores)):
+    if len(scores) != wanted or not all(map(math.isfinite, scores)):
         reason = "the model's graph gave no finite number for this row"
-        return Answer(one.row, one.key, one.at, "error", reason, features=made)
+        if len(scores) != wanted:
+            reason = f"the model's graph gave {len(scores)} scores for this row, expected {wanted}"
+        return Answer(one.row, one.key, one.at, "invalid", reason, features=made)
     return Answer(one.row, one.key, one.at, "ok", "", tuple(scores), decide(scores), made)
 
 

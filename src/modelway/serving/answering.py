@@ -104,7 +104,17 @@ class Answering:
         states: Counter[str] = Counter()
         for one in done:
             ms = (now - one.question.began) * 1000
-            events += prediction_events(servable, one.question.request, one.answers, served=served, ms=ms, upto=upto)
+            asked = one.question
+            events += prediction_events(
+                servable,
+                asked.request,
+                one.answers,
+                served=served,
+                ms=ms,
+                upto=upto,
+                pinned=asked.named,
+                caller=asked.caller,
+            )
             states.update([answer.status for answer in one.answers])
         model = servable.manifest.model
         self._log.write(model, events)

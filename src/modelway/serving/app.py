@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import orjson
@@ -11,21 +12,22 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 import modelway
-from modelway.errors import ModelwayError, NotFoundError
+from modelway.errors import DataError, ModelwayError, NotFoundError
 from modelway.metrics.port import Exposition
-from modelway.serving import replies
+from modelway.serving import protocol, replies, repository
 from modelway.serving.asking import Server
 from modelway.serving.status import MethodError, status_of
 
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 _MODEL = "/v2/models/{model}"
+EXTENSIONS = ("binary_tensor_data", "model_repository")
 
 
 def make_app(server: Server) -> Starlette:
     """The application; `server` is shared with the hot path."""
 
     async def about(_: Request) -> Response:
-        return _json({"name": "modelway", "version": modelway.__version__, "extensions": []})
+        return _json({"name": "modelway", "version": modelway.__version__, "extensions": EXTENSIONS})
 
     async def live(_: Request) -> Response:
         return _json({"live": True})
@@ -53,19 +55,50 @@ def make_app(server: Server) -> Starlette:
             served.version(version)
         return _json({"name": model, "ready": True})
 
+    async def index(request: Request) -> Response:
+        """Triton's repository extension; a body is {"ready": true}, or none."""
+        asked = protocol.parse_object(await request.body() or b"{}")
+        told = [asdict(one) for one in repository.listed(server.models.table, asked.get("ready") is True)]
+        return _json(told)
+
+    async def load(request: Request) -> Response:
+        repository.demand_loaded(server.models.table, request.path_params["model"])
+        return _json({})
+
+    async def unload(request: Request) -> Response:
+        repository.refuse_unload(server.models.table, request.path_params["model"])
+        return _json({})
+
+    async def version_of_mlflow(_: Request) -> Response:
+        return Response(modelway.__version__, media_type="text/plain")
+
+    async def ping(_: Request) -> Response:
+        return Response(b"\n", 200 if server.models.table.ready else 503, media_type="text/plain")
+
     asked: Mapping[str, Any] = {
         "/v2": about,
         "/v2/health/live": live,
         "/v2/health/ready": ready,
         "/metrics": metrics,
+        "/ping": ping,
+        "/health": ping,
+        "/version": version_of_mlflow,
         _MODEL: metadata,
         f"{_MODEL}/ready": model_ready,
         f"{_MODEL}/versions/{{version}}": metadata,
         f"{_MODEL}/versions/{{version}}/ready": model_ready,
     }
     routes = [Route(path, answer, methods=["GET"]) for path, answer in asked.items()]
-    posted = [f"{_MODEL}/infer", f"{_MODEL}/versions/{{version}}/infer"]
+    repository_paths = {
+        "/v2/repository/index": index,
+        "/v2/repository/models/{model}/load": load,
+        "/v2/repository/models/{model}/unload": unload,
+    }
+    routes += [Route(path, answer, methods=["POST"]) for path, answer in repository_paths.items()]
+    posted = [f"{_MODEL}/infer", f"{_MODEL}/versions/{{version}}/infer", *repository_paths]
+    posted += ["/predict/{model}", "/predict/{model}/versions/{version}", "/mlflow/{model}/invocations"]
     routes += [Route(path, _only_post, methods=_ALL) for path in posted]
+    routes += [Route("/invocations", _which_model, methods=["POST"]), Route("/invocations", _only_post, methods=_ALL)]
     return Starlette(
         routes=routes,
         exception_handlers={ModelwayError: _refused, 404: _no_path, 405: _no_method},
@@ -73,6 +106,13 @@ def make_app(server: Server) -> Starlette:
 
 
 _ALL = ["GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE"]
+
+
+async def _which_model(request: Request) -> Response:
+    del request
+    raise DataError(
+        "several models are served, or none", "ask /mlflow/MODEL/invocations, or send the header modelway-model"
+    )
 
 
 async def _only_post(request: Request) -> Response:
@@ -103,5 +143,5 @@ def _shown(server: Server) -> bytes:
     return server.metrics.exposition()
 
 
-def _json(body: Mapping[str, Any], status: int = 200) -> Response:
+def _json(body: Mapping[str, Any] | list[dict[str, Any]], status: int = 200) -> Response:
     return Response(orjson.dumps(body), status, media_type="application/json")

@@ -59,16 +59,15 @@ class Asking:
     def choose(
         self, served: Served, version: str | None, routing_key: str, first: Callable[[str], Any], request: str
     ) -> Servable:
-        """The version that is asked for, else by whom shares are drawn: the caller that the client names, the first row's first
-        entity (`first` gives a column's first value), or the request. Raises NotFoundError."""
+        """The version that is asked for; else by whom shares are drawn: the caller that the client names, the first row's value of
+        the sticky column (`first` gives a column's first value), or the request. Raises NotFoundError."""
         if version is not None:
             return served.version(version)
         if len(served.versions) == 1:
             return served.newest
-        entities = (first(name) for name in served.newest.manifest.entities)
-        return served.choose(
-            routing_key or next((as_text(value) for value in entities if value not in (None, "")), request)
-        )
+        sticky = served.newest.sticky
+        value = first(sticky) if sticky and not routing_key else None
+        return served.choose(routing_key or ("" if value is None else as_text(value)) or request)
 
     def ask(self, question: Question, size: int) -> None:
         """Answered in its turn, or refused at once; `size`: the request's bytes."""

@@ -27,12 +27,7 @@ def parse_binary(body: bytes, head_length: bytes) -> Asked:
             "send the length of the JSON part in bytes",
         )
     split = int(head_length)
-    try:
-        given = orjson.loads(body[:split])
-    except orjson.JSONDecodeError as error:
-        raise DataError(f"the JSON part is not JSON: {error}", "check Inference-Header-Content-Length") from error
-    if not isinstance(given, dict):
-        raise DataError("the JSON part is no object", 'begin the body with {"inputs": [...]}')
+    given = protocol.parse_object(body[:split], "check Inference-Header-Content-Length: it counts the JSON's bytes")
     inputs = given.get("inputs")
     if isinstance(inputs, list):
         given["inputs"] = _filled(inputs, memoryview(body)[split:])

@@ -31,8 +31,13 @@ def prediction_events(
     ms: float,
     upto: Mapping[str, int],
     shadow: bool = False,
+    pinned: bool = False,
+    caller: str = "",
 ) -> list[NewEvent]:
-    """One event a row, known by request, row and version; `ms` is the request's latency in wall time."""
+    """One event a row, known by request, row and version; `ms` is the request's latency in wall time.
+
+    `pinned`: the client named the version; `caller`: whom it named for the drawing of shares.
+    """
     common = {
         "request": request,
         "served": served,
@@ -41,6 +46,8 @@ def prediction_events(
         "shadow": shadow,
         "upto": upto,
         "ms": round(ms, 4),
+        **({"pinned": True} if pinned else {}),
+        **({"caller": caller} if caller else {}),
     }
     return [
         NewEvent(

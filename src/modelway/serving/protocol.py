@@ -50,13 +50,18 @@ class Asked:
 
 def parse_request(body: bytes) -> Asked:
     """The request in its frame; raises DataError for what is no request at all."""
+    return asked_of(parse_object(body))
+
+
+def parse_object(body: bytes, fix: str = "") -> dict[str, Any]:
+    """A JSON object; raises DataError for anything else."""
     try:
         given = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise DataError(f"the body is not JSON: {error}", _JSON_FIX) from error
+        raise DataError(f"the body is not JSON: {error}", fix or _JSON_FIX) from error
     if not isinstance(given, dict):
-        raise DataError(f"the body is {_kind(given)}, expected an object", _EXAMPLE)
-    return asked_of(given)
+        raise DataError(f"the body is {_kind(given)}, expected an object", fix or _EXAMPLE)
+    return given
 
 
 def asked_of(given: Mapping[str, Any]) -> Asked:

@@ -31,6 +31,8 @@ class Question:
     """Whether the client has named the version: then nobody answers in shadow."""
     cost: float = 0.0
     """Seconds of the processor that it will take, as far as is known."""
+    caller: str = ""
+    """Whom the client has named for the drawing of shares; "": the version's own column says, or the request."""
     until: float | None = None
     """`time.perf_counter()` after which the client has no use for an answer."""
 

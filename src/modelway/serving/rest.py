@@ -41,7 +41,7 @@ class Rest:
         context: Context = (exchange, form, asked)
         until = None if asked.timeout is None else began + asked.timeout
         question = Question(request, served, servable, rows, began, self._reply, self._fail, context)
-        question.named, question.until = version is not None, until
+        question.named, question.until, question.caller = version is not None, until, asked.routing_key
         self._asking.ask(question, len(body))
 
     def _reply(self, question: Question, answers: Sequence[Answer], upto: Upto) -> None:

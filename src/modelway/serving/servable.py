@@ -39,6 +39,8 @@ class Servable:
     """Where the columns that are no raw ones lie: (among the words?, place), in the order of the manifest's columns."""
     plain: Plain | None = None
     """Where a row needs no more than a look."""
+    sticky: str = ""
+    """The input by which shares are drawn: the same value is always answered by the same version; "": by the request."""
     longest_wait: float = 0.25
     """Seconds that a request may wait for its turn; who would wait longer is refused."""
     required: tuple[str, ...] = field(init=False)
@@ -84,6 +86,7 @@ def open_servable(
     features: Features,
     upto: Upto = nowhere,
     plain: Plain | None = None,
+    sticky: str = "",
     longest_wait: float = 0.25,
 ) -> Servable:
     """A version with what answers for it.
@@ -102,6 +105,7 @@ def open_servable(
         upto=upto,
         derived=tuple(_derived(manifest)),
         plain=plain,
+        sticky=sticky,
         longest_wait=longest_wait,
     )
 

@@ -152,7 +152,7 @@ def test_an_equal_challenger_goes_through_shadow_and_canary_to_full(workspace, c
     ledger.verify(workspace.database)
 
 
-@pytest.mark.parametrize(("bias", "said"), [(-8.0, "its loss is worse"), (NAN, "it fails more")])
+@pytest.mark.parametrize(("bias", "said"), [(-8.0, "its loss is worse"), (NAN, "more of its outputs cannot be used")])
 def test_a_bad_challenger_is_rolled_back_in_shadow_frozen_or_not(workspace, clock, spec, bias, said):
     first_champion(workspace, spec)
     version(workspace, bias=bias)

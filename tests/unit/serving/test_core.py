@@ -157,10 +157,21 @@ def test_times_of_rows_are_read_in_utc():
     assert T0.astimezone(timezone(timedelta(hours=2))) == T0
 
 
-def test_a_score_that_is_no_number_is_an_error_of_its_row_only():
-    broken = servable(run=lambda numbers, words: [[math.nan, 0.5], [0.5, 0.5]])
-    found = answer_rows(broken, ["q/0", "q/1"], [{"income": 0.1}, {"income": 0.2}], T0)
-    assert [a.status for a in found] == ["error", "ok"]
+def test_scores_that_nobody_can_use_are_invalid_in_their_row_only():
+    broken = servable(run=lambda numbers, words: [[math.nan, 0.5], [0.5, 0.5], [0.5], [math.inf, 0.0]])
+    found = answer_rows(broken, [f"q/{n}" for n in range(4)], [{"income": n / 10} for n in range(4)], T0)
+    assert [a.status for a in found] == ["invalid", "ok", "invalid", "invalid"]
+    assert "gave 1 scores for this row, expected 2" in found[2].reason
+
+
+def test_an_event_says_whom_the_client_named_and_whether_it_named_the_version():
+    one = servable()
+    answers = answer_rows(one, ["q/0"], [{"income": 0.5}], T0)
+    told = [
+        orjson.loads(prediction_events(one, "q", answers, served=T0, ms=1.0, upto={}, **more)[0].value)
+        for more in ({}, {"pinned": True, "caller": "ann"})
+    ]
+    assert [(one.get("pinned"), one.get("caller")) for one in told] == [(None, None), (True, "ann")]
 
 
 def test_what_the_model_refuses_is_named():

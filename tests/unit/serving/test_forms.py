@@ -221,3 +221,26 @@ def test_a_long_reply_is_compressed_for_who_takes_it(client):
     plain = client.post("/predict/loans", json=rows, headers={"accept-encoding": "identity"})
     assert [r.headers.get("content-encoding") for r in (small, large, plain)] == [None, "gzip", None]
     assert len(large.json()["predictions"]) == len(plain.json()["predictions"]) == 200
+
+
+# -- beside inference ------------------------------------------------------------------------------------------------------
+
+
+def test_the_repository_is_listed_and_what_is_released_stays(client):
+    index = client.post("/v2/repository/index")
+    assert index.json() == [{"name": "loans", "version": "1", "state": "READY", "reason": ""}]
+    assert client.post("/v2/repository/index", json={"ready": True}).json() == index.json()
+    assert client.post("/v2/repository/index", content=b"[]").status_code == 400
+    assert client.post("/v2/repository/models/loans/load").status_code == 200
+    assert client.post("/v2/repository/models/other/load").status_code == 404
+    refused = client.post("/v2/repository/models/loans/unload")
+    assert (refused.status_code, "modelway rollback" in refused.json()["error"]) == (405, True)
+
+
+def test_a_client_of_mlflow_finds_what_it_looks_for(client):
+    assert [client.get(path).status_code for path in ("/ping", "/health", "/version")] == [200] * 3
+    assert client.get("/invocations").status_code == 405
+
+
+def test_the_server_says_what_it_can(client):
+    assert client.get("/v2").json()["extensions"] == ["binary_tensor_data", "model_repository"]

@@ -95,7 +95,7 @@ def test_metrics_agree_with_the_requests_that_were_sent(workspace):
             rows("1", "ok"): 180,
             rows("1", "refused"): 60,
             rows("2", "ok"): 3,
-            rows("1", "error", "cards"): 1,
+            rows("1", "invalid", "cards"): 1,
         }
         took = {"model": "loans", "version": "1"}
         assert found[sample(f"{measured.SECONDS}_count", **took)] == 61

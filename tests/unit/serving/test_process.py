@@ -132,7 +132,7 @@ def test_answers_are_in_order_and_a_refused_row_fails_no_other(workspace, client
     assert answers[1]["probabilities"] == {"bad": None, "good": None}
     events = predictions(workspace)
     assert [e["key"] for e in events] == ["r0", "bad", "none", "r2"]
-    assert [e["status"] for e in events] == ["ok", "refused", "error", "ok"]
+    assert [e["status"] for e in events] == ["ok", "refused", "invalid", "ok"]
     assert all(e["version"] == 1 and not e["shadow"] for e in events)
 
 
@@ -156,7 +156,7 @@ def test_a_broken_challenger_in_shadow_harms_nobody(workspace, client):
     with running(workspace) as (url, _):
         assert infer(client, url, "loans", ROWS, request="q")[0]["version"] == 1
     shadow = [e for e in predictions(workspace) if e["shadow"]]
-    assert [e["status"] for e in shadow] == ["error"] * 3
+    assert [e["status"] for e in shadow] == ["invalid"] * 3
 
 
 def test_windows_see_what_the_log_held_when_they_were_asked(workspace, client):

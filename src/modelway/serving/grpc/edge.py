@@ -76,7 +76,11 @@ class Edge:
         context = (reply, outputs, bool(frame.raw_input_contents), gathered)
         question = Question(request, served, servable, rows, began, self._reply, self._fail, context)
         times = [began + seconds for seconds in (left, asked.timeout) if seconds is not None]
-        question.named, question.until = version is not None, min(times, default=None)
+        question.named, question.until, question.caller = (
+            version is not None,
+            min(times, default=None),
+            asked.routing_key,
+        )
         (self._gathering if gathered else asking).ask(question, len(body))
         return reply
 
