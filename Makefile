@@ -29,7 +29,7 @@ test-all: ## the tests on Python 3.12 and 3.13 too
 check: setup  ## lint, format, types, import rules
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports
 
-engines: setup  ## contract tests on the real engines (PostgreSQL, Kafka, S3, Valkey, Spark, Great Expectations)
+engines: setup  ## contract tests on the real engines (PostgreSQL, Kafka, S3, Valkey, Spark, Great Expectations), exported libraries, clients of others
 	@bash tools/engines.sh $(PY)
 
 spark:  ## an environment of its own with Spark (Java 17 and Maven are needed); `make engines` uses it

@@ -6,6 +6,7 @@
 # MODELWAY_ENGINES_PROMISED is set: then that is a failure.
 set -euo pipefail
 python=$1
+bash tools/exports.sh "$python"
 if [ -n "${MODELWAY_ENGINES_PROMISED:-}" ] && [ -z "${MODELWAY_TEST_SPARK:-}" ] && [ ! -f .venv-spark/.spark-ready ]; then
   bash tools/spark.sh .venv-spark
 fi
