@@ -25,6 +25,7 @@ from modelway.serving.asking import Server
 from modelway.serving.log import PredictionLog
 from modelway.serving.measured import SWAPS
 from modelway.serving.models import Load, Models
+from modelway.serving.room import Room
 from modelway.serving.run import Doors, GrpcPort, bind, serve
 from modelway.serving.servable import Servable, checked_columns, nowhere, open_servable, unhurried
 from modelway.serving.shadow import Shadow, score_in_shadow
@@ -90,8 +91,13 @@ def server_of(workspace: Workspace, number: int = 0, shown: Metrics | None = Non
     log = PredictionLog(publish, workspace.request_log.flush)
     shadow = Shadow(lambda echo: score_in_shadow(log, echo), SHADOW_ROOM)
     metrics = shown or workspace.metrics
+    memory = workspace.stack.serving.memory
     models = Models(
-        loader(workspace, number), workspace.traffic.routes, swapped=lambda model: metrics.count(SWAPS, model=model)
+        loader(workspace, number),
+        workspace.traffic.routes,
+        swapped=lambda model: metrics.count(SWAPS, model=model),
+        room=None if memory is None else Room(memory * 1_000_000),
+        counted=metrics.count,
     )
     return Server(models, log, shadow, workspace.clock, metrics)
 

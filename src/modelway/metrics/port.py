@@ -10,6 +10,8 @@ HELP: Mapping[str, str] = {
     "modelway_shadow_dropped_total": "Requests that were not scored in shadow because too many were waiting, by model.",
     "modelway_online_lag_seconds": "Seconds that online values were behind the log when a request was answered, by model.",
     "modelway_swaps_total": "Exchanges of the versions that answer, under load, by model.",
+    "modelway_loads_total": "Models that were loaded because somebody asked for them.",
+    "modelway_evictions_total": "Models that were taken out of memory to make room for others.",
     "modelway_ingestion_lag_events": "Events of a topic that its table has not seen.",
     "modelway_ingestion_lag_seconds": "Age of the oldest event of a topic that its table has not seen.",
     "modelway_ingestion_events_per_second": "Events of a topic that are brought in now; it fades within a minute.",

@@ -24,12 +24,13 @@ _FULL = (28, 122)
 class EmbeddedTraffic(Traffic):
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._read: tuple[object, dict[str, Route]] = (None, {})
 
     def apply(self, route: Route) -> None:
         if _same(self.routes().get(route.model), route):
             return
         with self._mapped(), self._turn():
-            routes = self.routes()
+            routes = dict(self.routes())
             before = routes.get(route.model)
             if _same(before, route):
                 return
@@ -37,9 +38,14 @@ class EmbeddedTraffic(Traffic):
             self._write(dumps(routes))
 
     def routes(self) -> dict[str, Route]:
+        """The same object as the last time while the file stands: nobody changes it."""
         with self._mapped():
             try:
-                return loads(dict[str, Route], self._path.read_bytes())
+                there = self._path.stat()
+                sign = (there.st_ino, there.st_mtime_ns, there.st_size)
+                if self._read[0] != sign:
+                    self._read = (sign, loads(dict[str, Route], self._path.read_bytes()))
+                return self._read[1]
             except (FileNotFoundError, msgspec.DecodeError):
                 return {}
 

@@ -16,6 +16,7 @@ from modelway.errors import DataError, ModelwayError, NotFoundError
 from modelway.metrics.port import Exposition
 from modelway.serving import protocol, replies, repository
 from modelway.serving.asking import Server
+from modelway.serving.models import ColdError, Served
 from modelway.serving.status import MethodError, status_of
 
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -41,7 +42,7 @@ def make_app(server: Server) -> Starlette:
         return Response(await asyncio.to_thread(_shown, server), media_type=_TEXT)
 
     async def metadata(request: Request) -> Response:
-        served, version = server.models.table.get(request.path_params["model"]), request.path_params.get("version")
+        served, version = await _found(server, request.path_params["model"]), request.path_params.get("version")
         named = served.newest if version is None else served.version(version)
         versions = sorted(served.versions) if version is None else [named.number]
         return Response(
@@ -50,7 +51,7 @@ def make_app(server: Server) -> Starlette:
 
     async def model_ready(request: Request) -> Response:
         model, version = request.path_params["model"], request.path_params.get("version")
-        served = server.models.table.get(model)
+        served = await _found(server, model)
         if version is not None:
             served.version(version)
         return _json({"name": model, "ready": True})
@@ -135,6 +136,14 @@ async def _no_path(request: Request, error: Exception) -> Response:
 async def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, ModelwayError)
     return Response(replies.format_error(error), status_of(error), media_type="application/json")
+
+
+async def _found(server: Server, model: str) -> Served:
+    try:
+        return server.models.use(model)
+    except ColdError:
+        await asyncio.to_thread(server.models.warm, model)
+        return server.models.use(model)
 
 
 def _shown(server: Server) -> bytes:

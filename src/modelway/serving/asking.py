@@ -1,13 +1,17 @@
 """What every edge does with a request that it has read: find the model, choose the version, ask, and measure."""
 
+import asyncio
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import Any
 
 from modelway.clock import Clock
+from modelway.errors import ModelwayError, StateError
 from modelway.metrics.memory import MemoryMetrics
 from modelway.metrics.port import Metrics
 from modelway.serving.answering import Answering
@@ -19,6 +23,10 @@ from modelway.serving.protocol import as_text
 from modelway.serving.question import Question
 from modelway.serving.servable import Servable
 from modelway.serving.shadow import Shadow
+from modelway.serving.status import BusyError
+
+_MOST_COLD = 64
+"""Models that are waited for at one time."""
 
 
 def unique_ids() -> Callable[[], str]:
@@ -42,19 +50,49 @@ class Server:
 class Asking:
     """The way of a question; used on the event loop's thread."""
 
-    def __init__(self, server: Server, answering: Answering) -> None:
+    def __init__(self, server: Server, answering: Answering, loading: Executor) -> None:
+        self._loading = loading
+        self._cold: dict[str, list[tuple[Callable[[], None], Callable[[ModelwayError], None]]]] = {}
         self.server, self.new_id = server, server.new_id
         self.lanes = Lanes(answering)
         self._tally = Tally(server.metrics)
 
     def served(self, model: str) -> Served:
-        """Raises NotFoundError, StateError."""
-        return self.server.models.table.get(model)
+        """Raises NotFoundError, StateError, ColdError: then `warm` brings it."""
+        return self.server.models.use(model)
+
+    def warm(self, model: str, again: Callable[[], None], refuse: Callable[[ModelwayError], None]) -> None:
+        """Load a model and then ask `again`; those who ask meanwhile wait with it. Too many are refused."""
+        waiting = self._cold.get(model)
+        if waiting is not None:
+            waiting.append((again, refuse))
+            return
+        if len(self._cold) >= _MOST_COLD:
+            refuse(BusyError("too many models are being loaded", "ask again after a second"))
+            return
+        self._cold[model] = [(again, refuse)]
+        future = asyncio.get_running_loop().run_in_executor(self._loading, self.server.models.warm, model)
+        future.add_done_callback(partial(self._warmed, model))
+
+    def _warmed(self, model: str, done: "asyncio.Future[None]") -> None:
+        error = done.exception()
+        for again, refuse in self._cold.pop(model):
+            if error is None and model in self.server.models.table.models:
+                again()
+            elif isinstance(error, ModelwayError):
+                refuse(error)
+            else:
+                refuse(
+                    StateError(f"model {model!r} cannot be loaded: {error or self._problem(model)}", "modelway status")
+                )
+
+    def _problem(self, model: str) -> str:
+        return self.server.models.table.problems.get(model, "it is released no more")
 
     def known(self, model: str) -> str:
         """The name as a label: a client's text must not become one."""
         table = self.server.models.table
-        return model if model in table.models or model in table.problems else ""
+        return model if model in table.models or model in table.problems or model in table.on_demand else ""
 
     def choose(
         self, served: Served, version: str | None, routing_key: str, first: Callable[[str], Any], request: str

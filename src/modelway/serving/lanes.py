@@ -6,6 +6,7 @@ does not collapse when more is asked than can be answered.
 """
 
 import time
+import weakref
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -27,7 +28,9 @@ SHORT = 16 * 1024
 class Lane:
     """The way to one version."""
 
-    servable: Servable
+    on_loop: bool
+    """Whether it may be answered there at all."""
+    longest_wait: float
     rows: int = 0
     """Asked for and not answered yet."""
     pace: Pace = field(default_factory=Pace)
@@ -37,7 +40,7 @@ class Lane:
 
     @property
     def quick(self) -> bool:
-        return self.pace.quick and self.servable.upto is nowhere
+        return self.pace.quick and self.on_loop
 
     @property
     def wait(self) -> float:
@@ -61,13 +64,12 @@ class Lanes:
     def __init__(self, answering: Answering) -> None:
         self._answering = answering
         self._batcher = Batcher(self._quickly)
-        self._lanes: dict[Servable, Lane] = {}
+        self._lanes: dict[int, Lane] = {}
+        """By the identity of a version in memory; a lane goes with it."""
 
     def ask(self, question: Question, size: int) -> None:
         """Answered in its turn, or refused now; `size`: the request's bytes."""
-        lane = self._lanes.get(question.servable)
-        if lane is None:
-            lane = self._lanes[question.servable] = Lane(question.servable)
+        lane = self._lanes.get(id(question.servable)) or self._opened(question.servable)
         if (refusal := self._refusal(lane, question)) is not None:
             question.refuse(question, refusal)
             return
@@ -81,21 +83,17 @@ class Lanes:
 
     def at_once(self, servable: Servable, size: int) -> bool:
         """Whether a question would be answered on the event loop."""
-        lane = self._lanes.get(servable)
+        lane = self._lanes.get(id(servable))
         return size <= SHORT and lane is not None and lane.quick
 
-    def keep(self, served: set[Servable]) -> None:
-        """Forget the lanes of versions that are gone."""
-        for servable in [one for one, lane in self._lanes.items() if one not in served and not lane.rows]:
-            del self._lanes[servable]
-
-    def queued(self) -> dict[tuple[str, int], int]:
-        """Rows that wait or are being answered, by model and version."""
-        return {(one.manifest.model, one.number): lane.rows for one, lane in self._lanes.items() if lane.rows}
+    def _opened(self, servable: Servable) -> Lane:
+        lane = self._lanes[id(servable)] = Lane(servable.upto is nowhere, servable.longest_wait)
+        weakref.finalize(servable, self._lanes.pop, id(servable), None)
+        return lane
 
     def _refusal(self, lane: Lane, question: Question) -> ModelwayError | None:
         wait = lane.wait
-        if wait > lane.servable.longest_wait:
+        if wait > lane.longest_wait:
             return BusyError(
                 f"{question.model}: more is asked than can be answered: {lane.rows} rows wait, {wait * 1000:,.0f} ms",
                 "ask again after a second; if it lasts, add serving.workers in stack.yaml",
@@ -114,10 +112,10 @@ class Lanes:
         finally:
             seconds, cost = time.perf_counter() - began, time.thread_time() - before
             rows = sum(len(question.rows) for question in due)
-            for lane in {self._lanes[question.servable] for question in due}:
+            for lane in {self._lanes[id(question.servable)] for question in due}:
                 lane.pace.note(rows, seconds, cost)
             for question in due:
-                self._lanes[question.servable].rows -= len(question.rows)
+                self._lanes[id(question.servable)].rows -= len(question.rows)
 
     def _run(self, lane: Lane) -> None:
         while lane.waiting and not lane.running:
@@ -137,7 +135,7 @@ class Lanes:
     def _late(self, question: Question, now: float) -> bool:
         if question.until is None or now <= question.until:
             return False
-        self._lanes[question.servable].rows -= len(question.rows)
+        self._lanes[id(question.servable)].rows -= len(question.rows)
         told = LateError(
             f"{question.model}: the time-out was over before its turn came", "allow more time, or ask less"
         )

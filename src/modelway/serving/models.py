@@ -7,11 +7,12 @@ one assignment. A request holds the entry that it was given, so the old versions
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from modelway.errors import ModelwayError, NotFoundError, StateError
 from modelway.records import Route
+from modelway.serving.room import Room
 from modelway.serving.routes import choose, rescaled
 from modelway.serving.servable import Servable
 
@@ -21,6 +22,7 @@ Routes = Callable[[], Mapping[str, Route]]
 Swapped = Callable[[str], None]
 """Told the model, when other versions answer from now on."""
 _RETRY_SECONDS = 2.0
+LOADS, EVICTIONS = "modelway_loads_total", "modelway_evictions_total"
 _log = logging.getLogger("modelway.serving")
 
 
@@ -73,12 +75,17 @@ class Table:
     models: Mapping[str, Served] = field(default_factory=dict)
     problems: Mapping[str, str] = field(default_factory=dict)
     looked: bool = False
+    on_demand: Collection[str] = ()
+    """Models that are loaded when somebody asks."""
 
     def get(self, model: str) -> Served:
-        """Raises NotFoundError for a model that nobody routes to, StateError for one that could not be loaded."""
+        """Raises NotFoundError for a model that nobody routes to, StateError for one that could not be loaded, ColdError for one
+        that is loaded on demand."""
         found = self.models.get(model)
         if found is not None:
             return found
+        if model in self.on_demand and model not in self.problems:
+            raise ColdError(f"model {model!r} is not in memory", "ask again in a moment")
         if model in self.problems or not self.looked:
             problem = self.problems.get(model, "the server is starting")
             raise StateError(f"model {model!r} cannot answer yet: {problem}", "try again, or look at modelway status")
@@ -94,8 +101,15 @@ class Table:
         return self.looked and all(model in self.models for model in self.problems)
 
 
+class ColdError(StateError):
+    """A model that is not in memory, and can be loaded."""
+
+
 class Models:
-    """Keeps `table` as the routes want it; `look` is called by one thread, `table` is read by any."""
+    """Keeps `table` as the routes want it; `look` is called by one thread, `table` is read by any.
+
+    With `room`, a model is loaded when somebody asks for it (`warm`), and those that were used least recently make room.
+    """
 
     def __init__(
         self,
@@ -104,8 +118,14 @@ class Models:
         *,
         seconds: Callable[[], float] = time.monotonic,
         swapped: Swapped = lambda model: None,
+        room: Room | None = None,
+        counted: Callable[[str, int], None] = lambda name, number: None,
     ) -> None:
         self._load = load
+        self._room, self._counted = room, counted
+        self._wanted: Mapping[str, Route] = {}
+        self._used: dict[str, float] = {}
+        self._mutex = threading.RLock()
         self._routes = routes
         self._seconds = seconds
         self._swapped = swapped
@@ -119,12 +139,59 @@ class Models:
         except ModelwayError as error:
             self._tell("*", error.problem)
             return
+        if wanted is self._wanted and not self.table.problems:
+            return
         for model, route in wanted.items():
+            if self._room is None or model in self.table.models or model in self.table.problems:
+                with self._mutex:
+                    self._settle(model, route)
+        with self._mutex:
+            models = {model: served for model, served in self.table.models.items() if model in wanted}
+            problems = {model: text for model, text in self.table.problems.items() if model in wanted}
+            there = () if self._room is None else frozenset(wanted)
+            if not self.table.looked or (models, problems, there) != (
+                self.table.models,
+                self.table.problems,
+                self.table.on_demand,
+            ):
+                self.table = Table(models, problems, looked=True, on_demand=there)
+            self._wanted = wanted
+
+    def use(self, model: str) -> Served:
+        """What answers for a model, which counts as used; raises what `Table.get` does."""
+        served = self.table.get(model)
+        if self._room is not None:
+            self._used[model] = self._seconds()
+        return served
+
+    def warm(self, model: str) -> None:
+        """Load a model that somebody asks for, when others have made room; not on the event loop. Raises StateError."""
+        room = self._room
+        with self._mutex:
+            route = self._wanted.get(model)
+            if room is None or route is None or model in self.table.models:
+                return
+            self._make_room(room)
+            before = room.held()
+            self._used[model] = self._seconds()
             self._settle(model, route)
-        models = {model: served for model, served in self.table.models.items() if model in wanted}
-        problems = {model: text for model, text in self.table.problems.items() if model in wanted}
-        if not self.table.looked or (models, problems) != (self.table.models, self.table.problems):
-            self.table = Table(models, problems, looked=True)
+            room.note(before)
+            self._counted(LOADS, 1)
+
+    def _make_room(self, room: Room) -> None:
+        if not room.lacks:
+            return
+        number = max(room.lacks, len(self.table.models) // 50, 1)  # some more than needed: giving back takes its time
+        oldest = sorted(self.table.models, key=lambda model: self._used.get(model, 0.0))[:number]
+        kept = {model: served for model, served in self.table.models.items() if model not in set(oldest)}
+        self.table = replace(self.table, models=kept)
+        self._counted(EVICTIONS, len(oldest))
+        room.give_back()
+        if room.lacks and not kept:
+            raise StateError(
+                f"no room for a model: {room.held() / 1e6:,.0f} MB are held, and serving.memory is {room.limit / 1e6:,.0f}",
+                "raise serving.memory in stack.yaml",
+            )
 
     def _settle(self, model: str, route: Route) -> None:
         old = self.table.models.get(model)

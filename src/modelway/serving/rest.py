@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from modelway.errors import ModelwayError
 from modelway.serving import replies
 from modelway.serving.answer import Answer
 from modelway.serving.asking import Asking
 from modelway.serving.forms import Asked, Form
+from modelway.serving.models import ColdError
 from modelway.serving.packed import packed, unpacked
 from modelway.serving.question import Question, Upto
 from modelway.serving.status import status_of
@@ -35,6 +37,13 @@ class Rest:
             servable = self._asking.choose(served, version, asked.routing_key, asked.first, request)
             label = str(servable.number)
             rows = form.rows(asked, servable)
+        except ColdError:
+            self._asking.warm(
+                model,
+                partial(self.infer, form, exchange, model, version),
+                lambda error: self._refuse(exchange, model, "", error, began),
+            )
+            return
         except ModelwayError as error:
             self._refuse(exchange, self._asking.known(model), label, error, began)
             return

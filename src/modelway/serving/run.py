@@ -128,7 +128,8 @@ async def _until(told: asyncio.Event, server: Server, doors: Doors, says: Path, 
 
 def asking_of(server: Server, pool: Executor) -> Asking:
     """What all edges of the running loop share; `pool` does what takes long."""
-    return Asking(server, Answering(server.log, server.shadow, server.clock, server.metrics, pool))
+    loading = ThreadPoolExecutor(1, "loading")
+    return Asking(server, Answering(server.log, server.shadow, server.clock, server.metrics, pool), loading)
 
 
 def listen(

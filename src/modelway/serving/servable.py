@@ -22,7 +22,7 @@ OWN_KEY = "_key"
 """The input under which a client may name a row of a model without a key column."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Servable:
     """A loaded version; never changed, and may be asked by several threads at once."""
 

@@ -116,6 +116,9 @@ class Serving(Part):
     """0 takes a free port."""
     workers: int = Field(default=1, ge=1, le=MOST_WORKERS)
     """Processes that answer behind one address: as many as there are cores to spare."""
+    memory: int | None = Field(default=None, ge=256)
+    """Megabytes that a serving process may hold: models are then loaded when somebody asks for them, and those that were used least
+    recently make room. Absent: all that is released is loaded at the start."""
     tls: ServingTls | None = None
     """Answer over TLS (1.2 or newer), and nothing in plain text."""
     grpc: Grpc | None = None

@@ -140,7 +140,7 @@ def test_a_version_that_fails_gives_its_room_back():
 
 
 def test_a_lane_takes_as_many_as_its_time_allows():
-    lane = Lane(servable())
+    lane = Lane(on_loop=True, longest_wait=0.25)
     assert (lane.quick, lane.wait) == (False, 0.0)
     for _ in range(5):
         lane.pace.note(10, 10e-3, 10e-3)

@@ -13,7 +13,7 @@ from modelway.errors import EngineError
 from modelway.flow import figures
 from modelway.flow.online import FRESHNESS
 from modelway.metrics.port import HELP, Metrics
-from modelway.serving import measured
+from modelway.serving import measured, models
 from modelway.serving.asking import Server
 from modelway.serving.log import PredictionLog
 from modelway.serving.models import Models
@@ -164,7 +164,15 @@ def test_metrics_that_are_told_elsewhere_are_not_shown_here():
 
 
 def test_every_metric_of_the_server_is_explained_and_documented():
-    measures = {measured.REQUESTS, measured.ROWS, measured.SECONDS, measured.DROPPED, measured.SWAPS}
+    measures = {
+        measured.REQUESTS,
+        measured.ROWS,
+        measured.SECONDS,
+        measured.DROPPED,
+        measured.SWAPS,
+        models.LOADS,
+        models.EVICTIONS,
+    }
     ingestion = {figures.LAG_EVENTS, figures.LAG_SECONDS, figures.RATE, figures.REFUSED, figures.ROWS, figures.BREACHES}
     spool = {figures.SPOOL_EVENTS, figures.SPOOL_SECONDS, figures.SPOOL_BYTES, figures.SPOOL_LIMIT}
     assert set(HELP) == measures | {FRESHNESS} | ingestion | spool

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Any
 
 import grpc
@@ -17,7 +18,7 @@ from modelway.serving.grpc import inference_pb2 as messages
 from modelway.serving.grpc.codes import code_of, details_of
 from modelway.serving.grpc.reading import Reading, parse_frame
 from modelway.serving.grpc.replying import Replies
-from modelway.serving.models import Table
+from modelway.serving.models import ColdError, Table
 from modelway.serving.protocol import read_rows
 from modelway.serving.question import Question, Upto
 from modelway.serving.servable import Servable
@@ -58,6 +59,7 @@ class Edge:
     def _asked(self, body: bytes, left: float | None) -> "asyncio.Future[bytes]":
         """The reply to come, within the seconds that are `left` to the call; raises ModelwayError for what is refused at once."""
         began, model, label, asking = time.perf_counter(), "", "", self._asking
+        reply: asyncio.Future[bytes] = self._loop.create_future()
         try:
             frame = parse_frame(body)
             model, version = frame.model_name, frame.model_version or None
@@ -68,10 +70,12 @@ class Edge:
             label = str(servable.number)
             outputs = replies.chosen_outputs(servable.manifest, asked.outputs)
             rows = read_rows(asked, servable.required, servable.optional)
+        except ColdError:
+            asking.warm(model, lambda: self._follow(reply, body, left), reply.set_exception)
+            return reply
         except ModelwayError as error:
             asking.measure(asking.known(model), label, status_of(error), began)
             raise
-        reply: asyncio.Future[bytes] = self._loop.create_future()
         gathered = asking.at_once(servable, len(body))
         context = (reply, outputs, bool(frame.raw_input_contents), gathered)
         question = Question(request, served, servable, rows, began, self._reply, self._fail, context)
@@ -83,6 +87,15 @@ class Edge:
         )
         (self._gathering if gathered else asking).ask(question, len(body))
         return reply
+
+    def _follow(self, reply: "asyncio.Future[bytes]", body: bytes, left: float | None) -> None:
+        """The model is in memory now: what becomes of the request becomes of `reply`."""
+        try:
+            asked = self._asked(body, left)
+        except ModelwayError as error:
+            reply.set_exception(error)
+            return
+        asked.add_done_callback(partial(_hand_on, reply))
 
     def _reply(self, question: Question, answers: Sequence[Answer], upto: Upto) -> None:
         reply, outputs, raw, gathered = question.context
@@ -146,6 +159,15 @@ class Edge:
         """Always refused: raises NotFoundError, MethodError."""
         repository.refuse_unload(self._table, asked.model_name or asked.repository_name)
         return messages.RepositoryModelUnloadResponse()
+
+
+def _hand_on(reply: "asyncio.Future[bytes]", done: "asyncio.Future[bytes]") -> None:
+    if reply.done():  # the client has gone
+        return
+    if (error := done.exception()) is not None:
+        reply.set_exception(error)
+    else:
+        reply.set_result(done.result())
 
 
 def _metadata(servable: Servable, versions: Sequence[int]) -> Any:
