@@ -14,7 +14,8 @@ _HEADS = ("column", "value", "rows", "decisions change", "no answer", "answered 
 def show_rehearsal(done: Rehearsal) -> None:
     """Verdicts, figures of all rows and by segment, where the values came from, how quick it was."""
     name = f"{done.model}@{done.version}"
-    table(f"{name}: rehearsal", ("limit", "verdict", "reason"), [(v.gate, v.outcome, v.reason) for v in done.verdicts])
+    verdicts = [(v.gate, v.outcome + (" (warns only)" if v.warn_only else ""), v.reason) for v in done.verdicts]
+    table(f"{name}: rehearsal", ("limit", "verdict", "reason"), verdicts)
     if done.whole is None:
         return
     against = ", ".join(f"@{one}" for one in done.against)

@@ -28,7 +28,7 @@ from modelway.serving.servable import Row
 from modelway.spec.model import Spec
 from modelway.spec.units import write_duration
 from modelway.state import ledger
-from modelway.validation.rehearsal import Figures, Replayed, figures, overall, verdicts
+from modelway.validation.rehearsal import Figures, Replayed, figures, outstanding, overall, verdicts
 from modelway.workspace import Workspace
 
 _MOST_VALUES = 20
@@ -134,7 +134,10 @@ def _rehearsed(
     whole = figures(replayed, classes=classes)
     columns = tuple(dict.fromkeys(by)) or spec.release.rehearsal.by or _audited(spec)
     there = [name for name in columns if any(name in raw for raw in raws)]
-    judged = verdicts(whole, spec.release.rehearsal)
+    segments = tuple(one for name in there for one in _segments(name, raws, replayed, classes))
+    limits = spec.release.rehearsal
+    warned = (outstanding(name, {s.value: s.figures for s in segments if s.column == name}, limits) for name in there)
+    judged = (*verdicts(whole, limits), *(verdict for each in warned for verdict in each))
     invalid = replayed.answered & ~replayed.ours
     return Rehearsal(
         model=spec.model,
@@ -145,7 +148,7 @@ def _rehearsed(
         verdicts=judged,
         against=tuple(sorted(set(rows["version"].to_list()))),
         whole=whole,
-        segments=tuple(one for name in there for one in _segments(name, raws, replayed, classes)),
+        segments=segments,
         not_sent=tuple(name for name in columns if name not in there),
         decisions=_flips(replayed) if classes else {},
         reasons=_commonest([answers[n].reason for n in np.flatnonzero(invalid).tolist()]),

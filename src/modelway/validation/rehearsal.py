@@ -4,6 +4,8 @@
     invalid     the share of the rows that were answered and that the candidate refuses or fails on, at most `invalid`
     scores      the mean of |Δscore|, at most `scores_change`, where that is declared
 
+Segments, the rows with one value of a column, are told beside; one that is shown to go beyond a limit is a warning.
+
 A limit on a share is passed when the whole 95 % interval lies below it, failed when it lies above; else `undecided`, with the
 rows that would settle it. The interval is Clopper and Pearson's; where the rows of one caller hang together it is taken at the
 effective number of rows, n over the design effect of the linearised variance by caller (Korn and Graubard; see `intervals.py`).
@@ -12,7 +14,7 @@ effective number of rows, n over the design effect of the linearised variance by
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -131,10 +133,32 @@ def verdicts(found: Figures, limits: Limits) -> tuple[Verdict, ...]:
     return tuple(made)
 
 
+def outstanding(column: str, parts: Mapping[str, Figures], limits: Limits) -> tuple[Verdict, ...]:
+    """A warning by limit that some segment of a column is shown to go beyond, whatever all rows together do.
+
+    The intervals of `parts` must share the error rate among the segments.
+    """
+    made = []
+    for gate in ("decisions", "invalid"):
+        beyond = {
+            value: verdict
+            for value, found in parts.items()
+            for verdict in verdicts(found, limits)
+            if verdict.gate == gate and verdict.outcome == "fail"
+        }
+        if beyond:
+            value = max(beyond, key=lambda one: beyond[one].evidence["low"])
+            rest = f"; {count(len(beyond) - 1)} other values too" if len(beyond) > 1 else ""
+            reason, told = f"{column} {value}: {beyond[value].reason}{rest}", {"values": list(beyond)}
+            made.append(Verdict(f"{gate} by {column}", "fail", reason, None, told, warn_only=True))
+    return tuple(made)
+
+
 def overall(made: Sequence[Verdict]) -> Outcome:
-    """The worst of them; not_applicable when none applies."""
+    """The worst of those that do not only warn; not_applicable when none applies."""
     outcomes: list[Outcome] = ["fail", "undecided", "pass"]
-    return next((one for one in outcomes if any(v.outcome == one for v in made)), "not_applicable")
+    judging = [verdict.outcome for verdict in made if not verdict.warn_only]
+    return next((one for one in outcomes if one in judging), "not_applicable")
 
 
 def _share(hits: np.ndarray, of: np.ndarray, groups: np.ndarray, alpha: float) -> Share:

@@ -105,6 +105,7 @@ def test_another_decision_fails_and_stands_in_the_ledger(workspace, clock):
     assert done.decisions == {"good → bad": 20}
     assert {one.value: one.figures.changed.hits for one in done.segments} == {"1": 0, "3": 20}
     assert done.not_sent == ("branch",)
+    assert [one.gate for one in done.verdicts if one.warn_only] == ["decisions by income"]
     expected = 1 / (1 + np.exp(-(3.0 - 1.5))) - 1 / (1 + np.exp(-(3.0 - 5.0)))
     assert done.whole.quantiles[-1] == pytest.approx(expected)
     assert done.whole.mean < 0

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelway.spec.model import Rehearsal as Limits
-from modelway.validation.rehearsal import Replayed, effective_rows, figures, needed, overall, verdicts
+from modelway.validation.rehearsal import Replayed, effective_rows, figures, needed, outstanding, overall, verdicts
 
 ROWS = st.lists(
     st.tuples(st.booleans(), st.booleans(), st.sampled_from("ab"), st.sampled_from("ab"), st.floats(-1, 1)),
@@ -105,3 +105,14 @@ def test_of_numbers_scores_alone_are_judged_where_a_limit_is_declared():
 def test_nothing_was_answered():
     found = figures(replayed([(False, False, None, None, 0.0)]), classes=2)
     assert overall(verdicts(found, Limits(scores_change=0.1))) == "not_applicable"
+
+
+def test_a_segment_beyond_the_limit_warns_while_all_rows_together_pass():
+    changed = figures(replayed([(True, True, "a", "b", 0.5)] * 30), classes=2, alpha=0.025)
+    calm = figures(replayed([(True, True, "a", "a", 0.0)] * 4000), classes=2, alpha=0.025)
+    warned = outstanding("branch", {"12": changed, "13": calm}, Limits())
+    assert [(one.gate, one.outcome, one.warn_only) for one in warned] == [("decisions by branch", "fail", True)]
+    assert warned[0].reason.startswith("branch 12: 100 % of the decisions change (30 of 30")
+    whole = verdicts(figures(replayed([(True, True, "a", "a", 0.0)] * 4000), classes=2), Limits())
+    assert overall((*whole, *warned)) == "pass"
+    assert outstanding("branch", {"13": calm}, Limits()) == ()
