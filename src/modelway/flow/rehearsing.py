@@ -20,8 +20,10 @@ from modelway.flow.logged import logged, made_of
 from modelway.flow.reanswering import answers_of, opened, timed
 from modelway.flow.releasing import no_accepted_version
 from modelway.flow.runs import Tell
-from modelway.records import Manifest, Outcome, Verdict, Version, loads
+from modelway.flow.sending import silent
+from modelway.records import Manifest, Outcome, Release, Verdict, Version, loads
 from modelway.registry import versions
+from modelway.rollout.store import OURSELVES
 from modelway.serving.answer import Answer
 from modelway.serving.protocol import as_text
 from modelway.serving.servable import Row
@@ -31,6 +33,7 @@ from modelway.state import ledger
 from modelway.validation.rehearsal import Figures, Replayed, figures, outstanding, overall, verdicts
 from modelway.workspace import Workspace
 
+_ACTION = "rehearse"
 _MOST_VALUES = 20
 """Values of a column that are told each by itself; the rest together."""
 _REASONS = 5
@@ -108,6 +111,25 @@ def rehearse(
         done = Rehearsal(model, wanted.number, until - span, until, "not_applicable", (nothing,))
     _note(workspace, done, who)
     return done
+
+
+def why_rehearsal_failed(workspace: Workspace, spec: Spec, standing: Release) -> str:
+    """Of a release that waits: "" when its rehearsal did not fail, or the spec asks for none. Rehearsed once a release."""
+    if not spec.release.rehearsal.before_shadow:
+        return ""
+    name = f"{spec.model}@{standing.version}"
+    told = ledger.history(workspace.database, spec.model)
+    done = [one for one in told if one.action == _ACTION and one.subject == name and one.at >= standing.started]
+    if done:
+        return done[-1].reason.removeprefix("fail: ") if done[-1].data["outcome"] == "fail" else ""
+    found = rehearse(workspace, spec.model, standing.version, None, (), OURSELVES, silent)
+    return _words(found) if found.outcome == "fail" else ""
+
+
+def _words(done: Rehearsal) -> str:
+    """The reasons, those that failed alone where it failed."""
+    told = [v.reason for v in done.verdicts if not v.warn_only and (done.outcome != "fail" or v.outcome == "fail")]
+    return "; ".join(told)
 
 
 def _rehearsed(
@@ -242,10 +264,10 @@ def _note(workspace: Workspace, done: Rehearsal, who: str) -> None:
             connection,
             at=done.until,
             who=who,
-            action="rehearse",
+            action=_ACTION,
             model=done.model,
             subject=name,
-            reason=f"{done.outcome}: " + "; ".join(verdict.reason for verdict in done.verdicts),
+            reason=f"{done.outcome}: {_words(done)}",
             data={
                 "outcome": done.outcome,
                 "since": done.since.isoformat(),

@@ -232,6 +232,8 @@ class Rehearsal(Part):
     """Largest mean of the scores' absolute differences, in units of the score; absent: told, and not judged."""
     by: tuple[str, ...] = ()
     """Columns of the requests by whose values the figures are told too; absent: those of the gates, and data.protected."""
+    before_shadow: bool = False
+    """Whether each release begins with a rehearsal; one that fails is rolled back before it answers in shadow."""
 
 
 class Rollout(Part):

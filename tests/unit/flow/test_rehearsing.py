@@ -19,6 +19,7 @@ from modelway.flow.rehearsing import MISSING, rehearse
 from modelway.flow.serving import server_of
 from modelway.records import Manifest, OperatingPoint, Trigger, Validation, loads
 from modelway.registry import versions
+from modelway.rollout import store
 from modelway.spec.model import Spec
 from modelway.state import ledger, runs
 from tests.support.serving import serving
@@ -222,3 +223,33 @@ def test_columns_are_the_same_when_all_that_they_are_made_of_is():
     now, late = (plan_of(Spec.model_validate(given)) for given in (CARDS, slow))
     assert equal_definitions("many", now, now)
     assert not equal_definitions("many", now, late)
+
+
+@pytest.mark.parametrize(("bias", "state"), [(1.5, "shadow"), (5.0, "rolled_back")])
+def test_a_release_that_must_be_rehearsed_fails_before_it_answers_in_shadow(workspace, clock, bias, state):
+    asked = {**LOANS, "release": {"rehearsal": {"before_shadow": True}}}
+    spec = served(workspace, asked, loans(40))
+    version(workspace, asked, bias=bias)
+    clock.at += timedelta(minutes=1)
+    releasing.release(workspace, "loans", None, "ann", "newer")
+    for _ in range(2):
+        releasing.roll_out(workspace, spec)
+    last = store.latest(workspace.database, "loans")
+    assert (last.version, last.state) == (2, state)
+    assert ("its rehearsal failed: 50 % of the decisions change" in last.reason) == (state == "rolled_back")
+    entries = [one for one in ledger.history(workspace.database, "loans") if one.action == "rehearse"]
+    assert [one.who for one in entries] == ["modelway"]
+    assert (workspace.traffic.routes()["loans"].shadow == 2) == (state == "shadow")
+
+
+def test_what_waits_for_approval_is_rehearsed_once(workspace, clock):
+    asked = {**LOANS, "release": {"rehearsal": {"before_shadow": True}}}
+    served(workspace, asked, loans(4))
+    spec = spec_of(workspace, {**LOANS, "release": {"approval": "one_person", "rehearsal": {"before_shadow": True}}})
+    version(workspace, asked, bias=1.5)
+    releasing.release(workspace, "loans", None, "modelway", "newer")
+    for _ in range(3):
+        clock.at += timedelta(seconds=1)
+        releasing.roll_out(workspace, spec)
+    assert store.latest(workspace.database, "loans").state == "waiting"
+    assert len([one for one in ledger.history(workspace.database, "loans") if one.action == "rehearse"]) == 1
