@@ -1,6 +1,6 @@
 """A rehearsal as tables for a person."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from modelway.cli.output import note, say, table
@@ -39,7 +39,12 @@ def _lines(done: Rehearsal) -> Iterator[str]:
         yield f"computed again, since they are defined otherwise or were not logged: {', '.join(done.recomputed)}"
     if done.whole is not None:
         speed = f"{done.whole.rows:,} rows in {done.seconds:.1f} s, {done.rows_per_second:,.0f} a second"
-        yield f"{speed}; one row by itself: p50 {done.latency['p50_ms']:.2g} ms, p99 {done.latency['p99_ms']:.2g} ms"
+        before = f" (before: {_quick(done.latency_before)})" if done.latency_before else ""
+        yield f"{speed}; one row by itself: {_quick(done.latency)}{before}"
+
+
+def _quick(latency: Mapping[str, float]) -> str:
+    return f"p50 {latency['p50_ms']:.2g} ms, p99 {latency['p99_ms']:.2g} ms"
 
 
 def _row(column: str, value: str, of: Figures) -> tuple[Any, ...]:

@@ -6,7 +6,7 @@ is not is computed again from the row, as of its answer.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -83,6 +83,11 @@ def made_of(workspace: Workspace, spec: Spec, manifest: Manifest, rows: pl.DataF
         kept[n] = {**values, **kept[n]} if values else {}
     cells = [tuple(values[name] for name in columns) if len(values) == len(columns) else None for values in kept]
     return Made(cells, tuple(c for c in columns if c not in other), tuple(c for c in columns if c in other))
+
+
+def made_at(made: Made, places: Sequence[int]) -> Made:
+    """Of the rows at these places alone."""
+    return replace(made, cells=[made.cells[n] for n in places])
 
 
 def equal_definitions(name: str, one: Plan, other: Plan) -> bool:

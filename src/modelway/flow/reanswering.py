@@ -95,8 +95,13 @@ def _of_chunk(
         ]
 
 
+def some(rows: int) -> list[int]:
+    """The places of rows that are timed, drawn evenly."""
+    return [int(place) for place in np.unique(np.linspace(0, rows - 1, _TIMED).astype(int))]
+
+
 def timed(servable: Servable, rows: pl.DataFrame, raws: Sequence[Row], made: Made) -> Mapping[str, float]:
-    places = np.unique(np.linspace(0, rows.height - 1, _TIMED).astype(int)).tolist()
-    keys, served = rows["key"].to_list(), rows["served"].to_list()
-    turns = cycle(([keys[n]], [{**raws[n], _LOGGED: (made.cells[n], served[n])}], [served[n]]) for n in places)
+    """`p50_ms` and `p99_ms` of one row by itself, these in turn."""
+    together = zip(rows["key"].to_list(), raws, made.cells, rows["served"].to_list(), strict=True)
+    turns = cycle([([key], [{**raw, _LOGGED: (cells, served)}], [served]) for key, raw, cells, served in together])
     return measure(lambda: _of_chunk(servable, *next(turns)), _TIMED)

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from modelway.flow.logged import logged, made_of
-from modelway.flow.reanswering import answers_of, opened, timed
+from modelway.flow.logged import logged, made_at, made_of
+from modelway.flow.reanswering import answers_of, opened, some, timed
 from modelway.flow.releasing import no_accepted_version
 from modelway.flow.runs import Tell
 from modelway.flow.sending import silent
@@ -30,7 +30,7 @@ from modelway.serving.servable import Row
 from modelway.spec.model import Spec
 from modelway.spec.units import write_duration
 from modelway.state import ledger
-from modelway.validation.rehearsal import Figures, Replayed, figures, outstanding, overall, verdicts
+from modelway.validation.rehearsal import Figures, Replayed, apart, figures, outstanding, overall, verdicts
 from modelway.workspace import Workspace
 
 _ACTION = "rehearse"
@@ -76,6 +76,8 @@ class Rehearsal:
     rows_per_second: float = 0.0
     latency: Mapping[str, float] = field(default_factory=dict)
     """p50_ms and p99_ms of one row by itself, on this machine, without the look at windows."""
+    latency_before: Mapping[str, float] = field(default_factory=dict)
+    """Of the version that answered most rows, on the same ones."""
 
 
 def rehearse(
@@ -150,7 +152,9 @@ def _rehearsed(
         answers = answers_of(servable, rows, raws, made, tell)
         seconds = perf_counter() - started
         tell("timing single rows", None)
-        latency = timed(servable, rows, raws, made)
+        few = some(rows.height)
+        latency = timed(servable, rows[few], [raws[n] for n in few], made_at(made, few))
+    before = _timed_before(workspace, spec, version, rows, few, raws, between[1])
     replayed = _replayed(workspace, spec, manifest, rows, raws, answers)
     classes = len(manifest.classes)
     whole = figures(replayed, classes=classes)
@@ -179,7 +183,27 @@ def _rehearsed(
         seconds=seconds,
         rows_per_second=rows.height / seconds,
         latency=latency,
+        latency_before=before,
     )
+
+
+def _timed_before(
+    workspace: Workspace,
+    spec: Spec,
+    version: Version,
+    rows: pl.DataFrame,
+    few: Sequence[int],
+    raws: Sequence[Row],
+    now: datetime,
+) -> Mapping[str, float]:
+    """Of the version that answered most of the rows, on the same ones; {} where it is this version itself."""
+    number = Counter(rows["version"].to_list()).most_common(1)[0][0]
+    if number == version.number:
+        return {}
+    other, manifest = versions.get(workspace.database, spec.model, number), _manifest(workspace, spec.model, number)
+    made = made_of(workspace, spec, manifest, rows[few], now)
+    with opened(workspace, manifest, other) as servable:
+        return timed(servable, rows[few], [raws[n] for n in few], made)
 
 
 def _replayed(
@@ -195,7 +219,7 @@ def _replayed(
     numbers = set(rows["version"].to_list())
     classes = {number: _manifest(workspace, spec.model, number).classes for number in numbers}
     moved = [
-        _apart(scores, classes[number], one.scores, manifest.classes) if good and one.status == "ok" else math.nan
+        apart(scores, classes[number], one.scores, manifest.classes) if good and one.status == "ok" else math.nan
         for number, scores, good, one in zip(
             rows["version"].to_list(), rows["scores"].to_list(), answered.tolist(), answers, strict=True
         )
@@ -208,21 +232,6 @@ def _replayed(
         moved=np.array(moved, dtype=float),
         callers=[_word(raw.get(spec.sticky)) for raw in raws] if spec.sticky else (),
     )
-
-
-def _apart(before: Sequence[float | None], old: tuple[str, ...], after: Sequence[float], new: tuple[str, ...]) -> float:
-    """Δscore with its sign: of the last class for two, else of the class that moved most; NaN without a class in common."""
-    if not new and not old:
-        return math.nan if before[0] is None else after[0] - before[0]
-    shared = [name for name in new if name in old]
-    moved = []
-    for name in shared:
-        then = before[old.index(name)]
-        if then is not None:
-            moved.append(after[new.index(name)] - then)
-    if not moved:
-        return math.nan
-    return moved[-1] if len(new) == len(shared) == 2 else max(moved, key=abs)
 
 
 def _manifest(workspace: Workspace, model: str, number: int) -> Manifest:

@@ -121,6 +121,21 @@ def figures(rows: Replayed, *, classes: int, alpha: float = ALPHA) -> Figures:
     )
 
 
+def apart(before: Sequence[float | None], old: tuple[str, ...], after: Sequence[float], new: tuple[str, ...]) -> float:
+    """Δscore with its sign: of the last class for two, else of the class that moved most; NaN without a class in common."""
+    if not new and not old:
+        return math.nan if before[0] is None else after[0] - before[0]
+    shared = [name for name in new if name in old]
+    moved = []
+    for name in shared:
+        then = before[old.index(name)]
+        if then is not None:
+            moved.append(after[new.index(name)] - then)
+    if not moved:
+        return math.nan
+    return moved[-1] if len(new) == len(shared) == 2 else max(moved, key=abs)
+
+
 def verdicts(found: Figures, limits: Limits) -> tuple[Verdict, ...]:
     """One by limit; none of them has anything to say where no row was answered."""
     made = []

@@ -2,10 +2,12 @@
 
 import json
 from copy import deepcopy
+from dataclasses import replace
 from datetime import timedelta
 
 import httpx
 import numpy as np
+import polars as pl
 import pytest
 import yaml
 
@@ -17,7 +19,7 @@ from modelway.flow.feeding import ingest
 from modelway.flow.logged import equal_definitions, logged, made_of
 from modelway.flow.rehearsing import MISSING, rehearse
 from modelway.flow.serving import server_of
-from modelway.records import Manifest, OperatingPoint, Trigger, Validation, loads
+from modelway.records import Manifest, OperatingPoint, Trigger, Validation, dumps, loads
 from modelway.registry import versions
 from modelway.rollout import store
 from modelway.spec.model import Spec
@@ -94,7 +96,10 @@ def test_an_equal_version_changes_nothing(workspace, given):
     assert done.whole.quantiles == (0.0, 0.0, 0.0, 0.0)
     assert done.served_values == (("doubled", "big") if given is DERIVED else ())
     assert not done.recomputed
-    assert 0 < done.latency["p50_ms"] <= done.latency["p99_ms"]
+    for latency in (done.latency, done.latency_before):
+        assert 0 < latency["p50_ms"] <= latency["p99_ms"]
+    own = rehearsed(workspace, number=1)
+    assert (own.against, own.whole.changed.hits, own.latency_before) == ((1,), 0, {})
     assert done.outcome == "undecided"  # 20 rows do not show one in a thousand
 
 
@@ -197,6 +202,12 @@ def test_windows_are_those_that_were_served_and_a_new_one_comes_from_the_lake(wo
     before = [json.loads(text) for text in log["features"].to_list()]
     assert [cells[1] for cells in values][::2] == [10.0, 10.0, 10.0]
     assert [cells[0] for cells in values] == [one[0] for one in before]
+    champion = loads(Manifest, workspace.artifacts.get(versions.get(workspace.database, "cards", 1).digest))
+    blank = log.with_columns(features=pl.lit(None, pl.String))
+    again = made_of(workspace, spec, champion, blank, now)
+    assert again.recomputed == ("many", "spent", "bad_share")
+    told = [[np.nan if value is None else value for value in one] for one in before]
+    np.testing.assert_array_equal(np.array(again.cells), np.array(told))
     assert (new.served_values, new.recomputed) == (("many", "bad_share"), ("spent",))
     assert new.whole.invalid.hits == 0
     assert {one.value for one in new.segments} == {"card0", "card1"}
@@ -253,3 +264,20 @@ def test_what_waits_for_approval_is_rehearsed_once(workspace, clock):
         releasing.roll_out(workspace, spec)
     assert store.latest(workspace.database, "loans").state == "waiting"
     assert len([one for one in ledger.history(workspace.database, "loans") if one.action == "rehearse"]) == 1
+
+
+def test_a_python_model_is_rehearsed_in_a_process_of_its_own(workspace, clock):
+    from tests.unit.flow.test_forms import fitted, odd, proof, spec
+
+    served(workspace, LOANS, loans(20))
+    made, fit, estimator = fitted(workspace, odd(), recorded=False)
+    runs.open_run(workspace.database, "py", "loans", Trigger("manual", "a test"), clock.now())
+    runs.keep_step(workspace.database, "py", "train", dumps(fit).decode(), 0.0, None)
+    graph = proof(workspace, spec(python={}), made, fit, estimator, [])
+    manifest = loads(Manifest, workspace.artifacts.get(put_version(workspace)))
+    digest = workspace.artifacts.put(dumps(replace(manifest, graph=graph.graph, form=graph.form)))
+    versions.register(workspace.database, "loans", "py", digest, Validation((), (), OperatingPoint()), clock.now())
+    done = rehearsed(workspace)
+    assert (done.version, done.whole.invalid.hits, done.whole.changed.hits) == (2, 0, 10)
+    expected = 1 / (1 + np.exp(-3.0 / 7)) - 1 / (1 + np.exp(-(3.0 - 1.5)))
+    assert np.isclose(done.whole.quantiles, abs(expected)).any()

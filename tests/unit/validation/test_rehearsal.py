@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelway.spec.model import Rehearsal as Limits
-from modelway.validation.rehearsal import Replayed, effective_rows, figures, needed, outstanding, overall, verdicts
+from modelway.validation.rehearsal import (
+    Replayed,
+    apart,
+    effective_rows,
+    figures,
+    needed,
+    outstanding,
+    overall,
+    verdicts,
+)
 
 ROWS = st.lists(
     st.tuples(st.booleans(), st.booleans(), st.sampled_from("ab"), st.sampled_from("ab"), st.floats(-1, 1)),
@@ -116,3 +125,20 @@ def test_a_segment_beyond_the_limit_warns_while_all_rows_together_pass():
     whole = verdicts(figures(replayed([(True, True, "a", "a", 0.0)] * 4000), classes=2), Limits())
     assert overall((*whole, *warned)) == "pass"
     assert outstanding("branch", {"13": calm}, Limits()) == ()
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=5), st.randoms())
+def test_the_same_scores_do_not_move_in_whatever_order_the_classes_stand(scores, random):
+    classes = [f"c{n}" for n in range(len(scores))]
+    order = random.sample(range(len(scores)), len(scores))
+    other, moved = [classes[n] for n in order], [scores[n] for n in order]
+    assert apart(scores, tuple(classes), moved, tuple(other)) == 0
+
+
+def test_how_far_scores_lie_apart():
+    two, three = ("bad", "good"), ("a", "b", "c")
+    assert apart([0.8, 0.2], two, [0.5, 0.5], two) == pytest.approx(0.3)
+    assert apart([0.2, 0.3, 0.5], three, [0.6, 0.3, 0.1], three) in (pytest.approx(0.4), pytest.approx(-0.4))
+    assert apart([7.0], (), [4.5], ()) == -2.5
+    assert math.isnan(apart([0.8, 0.2], two, [1.0, 0.0, 0.0], three))
+    assert math.isnan(apart([None], (), [1.0], ()))
