@@ -4,6 +4,7 @@ Every edge (command line, control loop, orchestrator's task, replay) calls this 
 may be killed at any line and called again: what a step made stands in the control database, and is never made twice.
 
     run        ingest → prepare → train → export → validate → register         one model, one pass
+    rehearse   a version on the answers of the last days, off line, before any client hears it
     release    what is desired: this version, for all requests
     roll_out   one safe step towards it, on evidence: shadow → canary → full, or rolled back
     watch      drift, performance, quality, volume: one look, and the alerts that follow
@@ -22,6 +23,7 @@ from modelway.flow.holding import hold, holder_name, insist
 from modelway.flow.pins import maintain, maintain_when_due
 from modelway.flow.positions import positions, set_positions
 from modelway.flow.rebuilding import rebuild as rebuild_features
+from modelway.flow.rehearsing import rehearse
 from modelway.flow.releasing import approve, mirror, release, roll_out, rollback
 from modelway.flow.reporting import explain_margins, run_report
 from modelway.flow.retraining import retrain
@@ -52,6 +54,7 @@ __all__ = [
     "quarantined",
     "rebuild_features",
     "refused",
+    "rehearse",
     "release",
     "replay_quarantine",
     "retrain",

@@ -1,4 +1,4 @@
-"""release, approve, rollback, freeze, thaw, history: what is decided, and by whom."""
+"""rehearse, release, approve, rollback, freeze, thaw, history: what is decided, and by whom."""
 
 from datetime import datetime
 from typing import Annotated
@@ -11,12 +11,46 @@ Everything = Annotated[str, typer.Argument(help="Name of the model; absent: all.
 
 
 def add_to(app: typer.Typer) -> None:
+    app.command(epilog="Example: modelway rehearse loans --version 7 --days 7")(rehearse)
     app.command(epilog="Example: modelway release loans --version 3")(release)
     app.command(epilog="Example: modelway approve loans")(approve)
     app.command(epilog="Example: modelway rollback loans --reason 'complaints from branch 12'")(rollback)
     app.command(epilog="Example: modelway freeze loans --reason 'year-end close'")(freeze)
     app.command(epilog="Example: modelway thaw loans")(thaw)
     app.command(epilog="Example: modelway history loans --at 2026-03-01")(history)
+
+
+def rehearse(
+    model: Model,
+    version: Annotated[int | None, typer.Option("--version", help="Number; absent: the newest accepted one.")] = None,
+    days: Annotated[
+        float | None, typer.Option("--days", min=0.001, help="How far back; absent: as the spec says.")
+    ] = None,
+    by: Annotated[
+        list[str] | None, typer.Option("--by", help="Tell the figures by this column too; repeatable.")
+    ] = None,
+    where: Where = HERE,
+    json: Json = False,
+) -> None:
+    """Let a version answer the last days of the prediction log, before any client hears it. Ends with 1 when it fails."""
+    from datetime import timedelta
+
+    from modelway import lifecycle
+    from modelway.cli.output import print_json, progress
+    from modelway.cli.rehearsed import show_rehearsal
+
+    name, _, number = model.partition("@")
+    if number.isdigit() and version is None:
+        model, version = name, int(number)
+    window = None if days is None else timedelta(days=days)
+    with opened(where) as workspace, progress(not json) as tell:
+        done = lifecycle.rehearse(workspace, model, version, window, by or (), who(), tell)
+    if json:
+        print_json(done)
+    else:
+        show_rehearsal(done)
+    if done.outcome == "fail":
+        raise typer.Exit(1)
 
 
 def release(

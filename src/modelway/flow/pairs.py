@@ -12,6 +12,7 @@ import polars as pl
 from modelway.errors import NotFoundError
 from modelway.flow import frames
 from modelway.flow.arms import answered, arms, looked_at, requests_per_day, thresholds
+from modelway.flow.rehearsing import why_rehearsal_failed
 from modelway.flow.runs import REFIT, record
 from modelway.flow.scoring import graph_scores
 from modelway.records import Fit, Manifest, Release, TrainingSet, loads
@@ -45,6 +46,7 @@ def evidence_of(workspace: Workspace, spec: Spec, standing: Release, approved: t
             score_span=held.score_span,
             requests_per_day=per_day,
             sampled=looked_at(per_day, spec.release),
+            rehearsed=why_rehearsal_failed(workspace, spec, standing),
             approved=approved,
         )
     slow_ms = thresholds(workspace, spec, standing)

@@ -71,6 +71,8 @@ class Evidence:
     """Share of the requests that is looked at, fixed before the first of them: 1 but for a busy model."""
     requests_per_day: float = 0.0
     """Of the model, lately: decides on what a release is promoted."""
+    rehearsed: str = ""
+    """Why its rehearsal failed; empty when it did not, or none is asked for."""
     approved: tuple[str, ...] = ()
     """The people who stand behind the release: who asked for it, if a person did, and who approved it."""
 

@@ -76,6 +76,8 @@ def promising(release: Release) -> bool:
 
 
 def _begin(release: Release, evidence: Evidence, settings: Rollout) -> Move:
+    if evidence.rehearsed:
+        return _back(release, f"its rehearsal failed: {evidence.rehearsed}", {})
     missing_people = {"none": 0, "one_person": 1, "two_people": 2}[settings.approval] - len(set(evidence.approved))
     if missing_people > 0:
         who = "one person" if missing_people == 1 else "two people"

@@ -221,6 +221,21 @@ class Guard(Part):
     """How much worse the paired loss may be and still count as not worse; absent: from the power calculation."""
 
 
+class Rehearsal(Part):
+    window: Duration = parse_duration("7d")
+    """How far back the answers lie that a candidate is asked for again, before any client hears it."""
+    decisions_change: Share = 0.1
+    """Largest share of the decisions that may change."""
+    invalid: Share = 0.001
+    """Largest share of the rows that were answered and that the candidate refuses or fails on."""
+    scores_change: float | None = None
+    """Largest mean of the scores' absolute differences, in units of the score; absent: told, and not judged."""
+    by: tuple[str, ...] = ()
+    """Columns of the requests by whose values the figures are told too; absent: those of the gates, and data.protected."""
+    before_shadow: bool = False
+    """Whether each release begins with a rehearsal; one that fails is rolled back before it answers in shadow."""
+
+
 class Rollout(Part):
     shadow: Count = 200
     """Requests that a challenger answers in shadow, beside the champion, before it may answer any client."""
@@ -232,6 +247,8 @@ class Rollout(Part):
     """How long the former champion stays as shadow after the last step; until then the guards may still roll back."""
     sticky: str | None = None
     """Column by which a caller stays with one version; absent: the first of data.entities. Its values are counted, not requests."""
+    rehearsal: Rehearsal = Rehearsal()
+    """What `modelway rehearse` allows: the candidate on the last days of the prediction log, off line."""
     guard: Guard = Guard()
     """What stops a release."""
     alpha: Share = 0.05

@@ -50,6 +50,13 @@ def test_approvals_are_counted_by_person(approval, people, state):
     assert next_move(release(), Evidence(approved=people), Rollout(approval=approval), T0).state == state
 
 
+@pytest.mark.parametrize("approval", ["none", "two_people"])
+def test_a_rehearsal_that_failed_ends_it_whoever_approves(approval):
+    move = next_move(release(), Evidence(rehearsed="50 % change"), Rollout(approval=approval), T0)
+    assert (move.state, move.weight, move.verdict) == ("rolled_back", 0.0, "failed")
+    assert move.reason == "its rehearsal failed: 50 % change"
+
+
 def test_enough_requests_in_shadow_open_the_canary():
     shadow = release("shadow")
     few = next_move(shadow, Evidence(Arm(199), Arm(199)), ERRORS, T0)
