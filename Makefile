@@ -1,5 +1,5 @@
 # Two commands on a fresh machine: `make demo`, `make test`. Each sets up what it needs with PyPI alone.
-.PHONY: help setup demo fraud test test-all check engines spark clients bench bench-data prove-canary stack lock docs clean
+.PHONY: help setup demo fraud test test-all check engines spark clients bench bench-data bench-serving prove-canary stack lock docs clean
 PYTHON ?= 3.11
 VENV ?= .venv
 PY := $(VENV)/bin/python
@@ -43,6 +43,9 @@ bench: setup  ## the benchmarks; writes benchmarks/results/
 
 bench-data: setup  ## Kafka to Delta beside Spark Structured Streaming (Java 17 and Maven are needed)
 	@$(PY) -m benchmarks data delays catching_up backfill
+
+bench-serving: setup  ## one row over HTTP beside MLServer, uvicorn and the least that Python can do (wrk and two cores are needed)
+	@$(PY) -m benchmarks serving_speed
 
 prove-canary: setup  ## what releases promise and what they do, on simulated traffic, beside threshold rules; writes benchmarks/results/
 	@$(PY) -m benchmarks.prove_canary

@@ -19,6 +19,7 @@ NAMES = (
     "drift",
     "run",
     "serving",
+    "serving_speed",
     "python_model",
 )
 

@@ -17,6 +17,7 @@ PINS: Mapping[str, tuple[str, ...]] = {
     "evidently": ("evidently==0.7.23", "pandas==2.3.3", "pyarrow>=18"),
     "feast": ("feast[duckdb]==0.67.0",),
     "great_expectations": ("great_expectations==1.24.1", "pandas==2.3.3", "pyarrow>=18"),
+    "mlserver": ("mlserver==1.7.1", "uvloop<0.22", "onnxruntime==1.32.0", "numpy"),
     "pandera": ("pandera[polars]==0.35.0", "polars==2.1.0"),
     "prefect": ("prefect==3.9.1",),
     "spark": ("pyspark==4.2.0",),
@@ -46,7 +47,7 @@ def ask(
 
     `before` stands in front of the command (`taskset`).
     """
-    command = [*before, str(_python(rival)), "-m", f"benchmarks.rivals.{rival}_rival", json.dumps(dict(settings))]
+    command = [*before, str(python_of(rival)), "-m", f"benchmarks.rivals.{rival}_rival", json.dumps(dict(settings))]
     environment = {**user_environment(), **QUIET, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
     try:
         done = subprocess.run(
@@ -59,8 +60,8 @@ def ask(
     return dict(json.loads(done.stdout.strip().splitlines()[-1]))
 
 
-def _python(rival: str) -> Path:
-    """The environment's interpreter; a half-made environment is made again."""
+def python_of(rival: str) -> Path:
+    """Its environment's interpreter; a half-made environment is made again; raises MissingRivalError."""
     place = ENVS / rival
     python, ready = place / "bin" / "python", place / ".ready"
     wanted = "\n".join(PINS[rival])

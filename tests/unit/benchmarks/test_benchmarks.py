@@ -5,7 +5,21 @@ import math
 
 import polars as pl
 import pytest
-from benchmarks import backfill, contracts, drift, features, ingest, lookup, python_model, run, serving, start, step
+from benchmarks import (
+    backfill,
+    contracts,
+    drift,
+    features,
+    ingest,
+    lookup,
+    python_model,
+    run,
+    serving,
+    serving_speed,
+    start,
+    step,
+    wrk,
+)
 from benchmarks.figures import Figure, Target, figure
 from benchmarks.measure import Spread, heard, tell, timed
 from benchmarks.report import number, page
@@ -20,7 +34,7 @@ def no_rivals(monkeypatch):
     def refuse(rival):
         raise MissingRivalError(f"{rival} is left out")
 
-    monkeypatch.setattr(environment, "_python", refuse)
+    monkeypatch.setattr(environment, "python_of", refuse)
 
 
 @pytest.mark.parametrize(
@@ -43,6 +57,23 @@ def test_yields_figures_and_says_which_rivals_are_missing(module, no_rivals):
 def test_the_seven_commands_yield_figures(module):
     names = {one.name for one in module.measure(True).figures}
     assert names >= ({"one row, p50", "one row, p99"} if module is serving else {"2,000 rows: step train"})
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not wrk.there(), reason="wrk, taskset and two cores are needed")
+def test_the_speed_of_serving_yields_figures_of_all_that_need_no_environment_of_their_own(no_rivals):
+    result = serving_speed.measure(True)
+    names = {one.name for one in result.figures}
+    assert names >= {"modelway, matrix ÷ uvicorn: rate", "1,000 rows binary, 4 clients ÷ bare session.run: rate"}
+    assert not any("MLServer" in name for name in names)
+    assert [note for note in result.notes if note.startswith("No figure: ")] == ["No figure: mlserver is left out"]
+
+
+def test_without_wrk_the_speed_of_serving_says_what_is_missing(monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    result = serving_speed.measure(True)
+    assert not result.figures
+    assert "wrk" in result.notes[0]
 
 
 def test_a_spread_is_the_median_the_least_and_the_greatest():
