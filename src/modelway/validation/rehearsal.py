@@ -163,7 +163,7 @@ def outstanding(column: str, parts: Mapping[str, Figures], limits: Limits) -> tu
         }
         if beyond:
             value = max(beyond, key=lambda one: beyond[one].evidence["low"])
-            rest = f"; {count(len(beyond) - 1)} other values too" if len(beyond) > 1 else ""
+            rest = f" (and {count(len(beyond) - 1)} more of its values)" if len(beyond) > 1 else ""
             reason, told = f"{column} {value}: {beyond[value].reason}{rest}", {"values": list(beyond)}
             made.append(Verdict(f"{gate} by {column}", "fail", reason, None, told, warn_only=True))
     return tuple(made)
@@ -182,8 +182,18 @@ def _share(hits: np.ndarray, of: np.ndarray, groups: np.ndarray, alpha: float) -
         return Share(0, 0)
     inside = hits[of]
     share = float(inside.mean())
-    low, high = share_interval(share, effective_rows(inside.astype(float), groups[of]), alpha)
+    low, high = share_interval(share, sure_rows(inside.astype(float), groups[of], alpha), alpha)
     return Share(int(inside.sum()), n, share, low, high)
+
+
+def sure_rows(values: np.ndarray, groups: np.ndarray, alpha: float = ALPHA) -> float:
+    """Effective rows with the loss of certainty of few groups, as in Korn and Graubard; independent rows as they are."""
+    from scipy.special import ndtri, stdtrit
+
+    rows, m = effective_rows(values, groups), len(np.unique(groups))
+    if m == len(values) or m < 2 or values.min() == values.max():
+        return rows
+    return rows * float(ndtri(1 - alpha / 2) / stdtrit(m - 1, 1 - alpha / 2)) ** 2
 
 
 def effective_rows(values: np.ndarray, groups: np.ndarray) -> float:

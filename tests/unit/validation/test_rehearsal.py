@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelway.spec.model import Rehearsal as Limits
+from modelway.validation.intervals import share_interval
 from modelway.validation.rehearsal import (
     Replayed,
     apart,
@@ -16,6 +17,7 @@ from modelway.validation.rehearsal import (
     needed,
     outstanding,
     overall,
+    sure_rows,
     verdicts,
 )
 
@@ -73,6 +75,16 @@ def test_rows_of_one_caller_that_change_together_count_as_one():
     together, apart = (callers < 4).astype(float), np.tile([1.0, 0, 0, 0, 0], 40)
     assert effective_rows(together, callers) == pytest.approx(19)
     assert effective_rows(apart, callers) == 200
+
+
+@pytest.mark.parametrize(("callers", "rows"), [(10, 30), (100, 5)])
+def test_the_interval_holds_where_the_rows_of_a_caller_hang_together(callers, rows):
+    rng, groups, inside = np.random.default_rng(0), np.repeat(np.arange(callers), rows), 0
+    for _ in range(400):
+        changed = (rng.random(callers * rows) < np.repeat(rng.beta(1, 4, callers), rows)).astype(float)
+        low, high = share_interval(float(changed.mean()), sure_rows(changed, groups))
+        inside += low <= 0.2 <= high
+    assert inside / 400 > 0.92
 
 
 @pytest.mark.parametrize(
