@@ -156,6 +156,7 @@ def loader(workspace: Workspace, worker: int = 0) -> Load:
             upto=follower.catch_up if follower else nowhere if manifest.form == "graph" else unhurried,
             plain=plain_of(asked, plan, names),
             sticky=spec.sticky or "",
+            serves_unlogged=spec.serving.unlogged == "serve",
             longest_wait=spec.monitoring.slo.longest_wait_ms / 1000,
         )
 

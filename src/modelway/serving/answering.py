@@ -19,12 +19,13 @@ from modelway.events.log import NewEvent
 from modelway.metrics.port import Metrics
 from modelway.serving.answer import Answer, answer_rows, failed_rows
 from modelway.serving.log import PredictionLog, prediction_events
-from modelway.serving.measured import DROPPED, ROWS
+from modelway.serving.measured import DROPPED, ROWS, UNLOGGED
 from modelway.serving.question import Question
 from modelway.serving.servable import Servable
 from modelway.serving.shadow import Echo, Shadow
 
 _log = logging.getLogger("modelway.serving")
+_TELL_SECONDS = 10.0
 
 
 @dataclass(slots=True)
@@ -44,6 +45,7 @@ class Answering:
         self._log, self._shadow, self._clock, self._metrics, self._pool = log, shadow, clock, metrics, pool
         self._loop = asyncio.get_running_loop()
         self._apart: set[asyncio.Future[Any]] = set()
+        self._told = -_TELL_SECONDS
 
     def answer(self, questions: Sequence[Question]) -> None:
         """Now; those of one version together."""
@@ -96,30 +98,39 @@ class Answering:
         try:
             self._write(servable, done, served, upto)
         except ModelwayError as error:
-            done = [_Done(one.question, (), one.error or error) for one in done]
+            if not servable.serves_unlogged:
+                return [_Done(one.question, (), one.error or error) for one in done], upto, served
+            self._unlogged(servable, sum(len(one.answers) for one in done), error)
+        states = Counter(answer.status for one in done for answer in one.answers)
+        for status, number in states.items():
+            self._metrics.count(
+                ROWS, number, model=servable.manifest.model, version=str(servable.number), status=status
+            )
         return done, upto, served
 
     def _write(self, servable: Servable, done: Sequence[_Done], served: datetime, upto: Mapping[str, int]) -> None:
         now, events = time.perf_counter(), list[NewEvent]()
-        states: Counter[str] = Counter()
         for one in done:
-            ms = (now - one.question.began) * 1000
             asked = one.question
             events += prediction_events(
                 servable,
                 asked.request,
                 one.answers,
                 served=served,
-                ms=ms,
+                ms=(now - asked.began) * 1000,
                 upto=upto,
                 pinned=asked.named,
                 caller=asked.caller,
             )
-            states.update([answer.status for answer in one.answers])
-        model = servable.manifest.model
-        self._log.write(model, events)
-        for status, number in states.items():
-            self._metrics.count(ROWS, number, model=model, version=str(servable.number), status=status)
+        self._log.write(servable.manifest.model, events)
+
+    def _unlogged(self, servable: Servable, rows: int, error: ModelwayError) -> None:
+        """Counted each time, and told now and then: it may last."""
+        self._metrics.count(UNLOGGED, rows, model=servable.manifest.model)
+        now = time.monotonic()
+        if now - self._told > _TELL_SECONDS:
+            self._told = now
+            _log.error("%s answers, and its predictions are not logged: %s", servable.manifest.model, error.problem)
 
     def _tell(self, done: Sequence[_Done], upto: Mapping[str, int], served: datetime) -> None:
         for one in done:

@@ -41,6 +41,8 @@ class Servable:
     """Where a row needs no more than a look."""
     sticky: str = ""
     """The input by which shares are drawn: the same value is always answered by the same version; "": by the request."""
+    serves_unlogged: bool = False
+    """Whether a request is answered whose prediction cannot be logged."""
     longest_wait: float = 0.25
     """Seconds that a request may wait for its turn; who would wait longer is refused."""
     required: tuple[str, ...] = field(init=False)
@@ -87,6 +89,7 @@ def open_servable(
     upto: Upto = nowhere,
     plain: Plain | None = None,
     sticky: str = "",
+    serves_unlogged: bool = False,
     longest_wait: float = 0.25,
 ) -> Servable:
     """A version with what answers for it.
@@ -106,6 +109,7 @@ def open_servable(
         derived=tuple(_derived(manifest)),
         plain=plain,
         sticky=sticky,
+        serves_unlogged=serves_unlogged,
         longest_wait=longest_wait,
     )
 

@@ -206,6 +206,9 @@ class PythonProcess(Part):
 class ModelServing(Part):
     python: PythonProcess | None = None
     """Allows a model without an exact graph, as a Python process; absent: such a run fails, and says why."""
+    unlogged: Literal["refuse", "serve"] = "refuse"
+    """What becomes of a request whose prediction cannot be logged, on a full disk or with a full spool: it is refused, or
+    answered and counted in `modelway_unlogged_rows_total`. What was not logged is no evidence, and is missing from the lake."""
 
 
 class Guard(Part):

@@ -365,6 +365,8 @@ def test_what_cannot_be_logged_is_not_answered_and_what_fails_is_logged():
 
     status, text = ask(servable())
     assert (status, "no space" in text) == (503, True)
+    assert ask(replace(servable(), serves_unlogged=True))[0] == 200
+    assert written == []
     problem.clear()
     status, text = ask(servable(run=fails))
     assert (status, "the graph failed" in text) == (503, True)

@@ -3,13 +3,14 @@
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
 from modelway.clock import WallClock
-from modelway.errors import EngineError
+from modelway.errors import DiskFullError, EngineError
 from modelway.flow import figures
 from modelway.flow.online import FRESHNESS
 from modelway.metrics.port import HELP, Metrics
@@ -137,6 +138,23 @@ def test_a_version_that_fails_is_counted_by_its_status():
     assert found[rows("1", "error")] == 1
 
 
+def test_what_is_answered_and_cannot_be_logged_is_counted():
+    def full(topic, events):
+        raise DiskFullError("the disk is full")
+
+    def load(digest, model, number):
+        return replace(servable(number), serves_unlogged=True)
+
+    served = models.Models(load, lambda: {"loans": core_route(1)})
+    served.look()
+    server = Server(served, PredictionLog(full, lambda: None), Shadow(lambda echo: None, 1), WallClock())
+    answer, last = asked_of(server, LOANS, "/metrics")
+    found = parse_exposition(last.content)
+    assert answer.status_code == 200
+    assert found[sample(measured.UNLOGGED, model="loans")] == 1
+    assert found[rows("1", "ok")] == 1
+
+
 def test_metrics_that_are_told_elsewhere_are_not_shown_here():
     class Elsewhere(Metrics):
         def __init__(self) -> None:
@@ -170,6 +188,7 @@ def test_every_metric_of_the_server_is_explained_and_documented():
         measured.SECONDS,
         measured.DROPPED,
         measured.SWAPS,
+        measured.UNLOGGED,
         models.LOADS,
         models.EVICTIONS,
     }
