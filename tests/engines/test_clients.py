@@ -1,4 +1,4 @@
-"""Clients that others wrote, unchanged, over gRPC: tritonclient (blocking, with callbacks, streaming, asyncio) and KServe's.
+"""Clients that others wrote, unchanged, over gRPC and HTTP: tritonclient (blocking, callbacks, streams, asyncio) and KServe's.
 
 They run in an environment of their own, MODELWAY_TEST_CLIENTS (`tools/clients.sh`): their protocol files and ours would not go
 together into one process.
@@ -35,9 +35,14 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
 
 
 @pytest.fixture(scope="module")
-def address(workspace: Workspace) -> Iterator[str]:
-    with running(workspace):
-        yield str(grpc_address(workspace))
+def url(workspace: Workspace) -> Iterator[str]:
+    with running(workspace) as (found, _):
+        yield found
+
+
+@pytest.fixture(scope="module")
+def address(workspace: Workspace, url: str) -> str:
+    return str(grpc_address(workspace))
 
 
 def told(script: str, address: str) -> Any:
@@ -112,3 +117,41 @@ def test_kserve(address: str) -> None:
         assert math.isnan(numbers[2])
         assert found[name]["prediction"] == ["good", "bad", ""]
     assert found["unknown"][0] == "NOT_FOUND"
+
+
+def test_tritonclient_over_http(url: str, workspace: Workspace) -> None:
+    found = told("triton_http.py", url.removeprefix("http://"))
+    first, loop = found["blocking"], found["loop"]
+    assert (first["live"], first["ready"], first["model_ready"], loop["live"]) == (True, True, True, True)
+    assert first["server"]["extensions"] == ["binary_tensor_data", "model_repository"]
+    assert {tensor["name"]: tensor["datatype"] for tensor in first["model"]["inputs"]} == {
+        "income": "FP64",
+        "id": "BYTES",
+    }
+    assert [(one["name"], one["version"], one["state"]) for one in first["index"]] == [("loans", "1", "READY")]
+    assert first["raw"]["id"] == "t1"
+    assert first["raw"]["probability_good"][:2] == pytest.approx([good(3.0), good(0.25)], rel=1e-12)
+    assert first["raw"]["probability_good"][2:] == [None, None]
+    assert first["raw"]["prediction"] == ["good", "bad", "", ""]
+    assert first["json"]["probability_good"][:2] == first["raw"]["probability_good"][:2]
+    for name in ("narrow", "chosen", "packed"):
+        assert first[name]["probability_good"] == first["raw"]["probability_good"]
+    assert first["called"] == [f"c{number}" for number in range(20)]
+    assert (loop["ids"], loop["same"]) == ([f"l{number}" for number in range(50)], True)
+    assert first["unknown"][0] == "404"
+    assert first["bad"][0] == "400"
+    assert "fix: send 'income'" in first["bad"][1]
+    assert first["load"][0] == "OK"
+    assert first["unload"][0] == "405"
+    rows = [event["row"] for event in predictions(workspace) if event["request"] == "t1"]
+    assert {"income": 3.0, "id": "a"} in rows
+
+
+def test_kserve_over_rest(url: str) -> None:
+    found = told("kserve_rest.py", url)
+    assert (found["live"], found["ready"], found["model_ready"]) == (True, True, True)
+    for name, request in (("plain", "k1"), ("binary", "k2")):
+        assert found[name]["id"] == request
+        assert found[name]["probability_good"][:2] == pytest.approx([good(3.0), good(0.25)], rel=1e-12)
+        assert found[name]["prediction"][:2] == ["good", "bad"]
+    assert found["unknown"] == 404
