@@ -25,9 +25,13 @@ class Load:
 
 @dataclass(frozen=True)
 class Shot:
-    """Of one round: requests by second, seconds (latency), processor seconds a request, and the share of a core that was busy."""
+    """Of one round: answered requests by second, seconds (latency), processor seconds each, the share of a core that was busy.
+
+    `failed`: refused or broken; they are in no rate, but wrk has them in its latency.
+    """
 
     requests: int
+    failed: int
     rate: float
     p50: float
     p99: float
@@ -41,7 +45,7 @@ def there() -> bool:
 
 
 def fire(url: str, pid: int, load: Load, clients: int, seconds: int) -> Shot:
-    """Ask as fast as answers come; raises RuntimeError when a request fails: a rate of refusals is no rate."""
+    """Ask as fast as answers come; raises RuntimeError when nothing is answered."""
     command = ["taskset", "-c", CORE, "wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "-s", str(SCRIPT), url, "--"]
     words = [load.path, load.kind, str(load.head), *map(str, load.files)]
     cpu = processor(pid)
@@ -50,10 +54,10 @@ def fire(url: str, pid: int, load: Load, clients: int, seconds: int) -> Shot:
     if done.returncode != 0:
         raise RuntimeError(f"wrk ended with {done.returncode}: {done.stderr.strip()[-300:]}")
     told = json.loads(done.stdout.strip().splitlines()[-1])
-    if told["failed"] or not told["requests"]:
+    count, wall = told["requests"] - told["failed"], told["seconds"]
+    if count <= 0:
         raise RuntimeError(f"{told['failed']} of {told['requests']} requests to {url}{load.path} failed")
-    count, wall = told["requests"], told["seconds"]
-    return Shot(count, count / wall, told["p50"], told["p99"], cpu / count, cpu / wall)
+    return Shot(count, told["failed"], count / wall, told["p50"], told["p99"], cpu / count, cpu / wall)
 
 
 def processor(pid: int) -> float:
