@@ -207,7 +207,7 @@ class FolderEventLog(EventLog):
         """The newest segment, whole to its end and with room; the lock is held."""
         named = _named(self._locks[topic])
         tail = self._tails.get(topic)
-        if tail is None or tail.path != self._path(topic, named or 0):
+        if tail is None or tail.first != (named or 0):
             segments = self._segments(topic)
             newest = max([first for first, _ in segments] + [named or 0])
             tail = self._open(topic, newest, tail)
@@ -229,7 +229,7 @@ class FolderEventLog(EventLog):
         faults.point("log.after-segment")
         _sync_folder(path.parent)
         arrived = before.arrived if before else self._last_arrived(topic, first)
-        tail = self._tails[topic] = Tail(path, file, 0, first, arrived)
+        tail = self._tails[topic] = Tail(path, first, file, 0, first, arrived)
         self._mend(tail)
         return tail
 

@@ -42,6 +42,8 @@ class Tail:
     """The newest segment as this process last saw it, open for writing."""
 
     path: Path
+    first: int
+    """The offset after which it is named."""
     file: int
     size: int
     next_offset: int

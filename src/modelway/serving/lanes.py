@@ -105,17 +105,21 @@ class Lanes:
         return None
 
     def _quickly(self, questions: Sequence[Question]) -> None:
-        began, before = time.perf_counter(), time.thread_time()
+        began = time.perf_counter()
         due = [question for question in questions if not self._late(question, began)]
+        lanes = {id(question.servable): self._lanes[id(question.servable)] for question in due}
+        measured = [lane for lane in lanes.values() if lane.pace.wanted()]
+        before = time.thread_time() if measured else 0.0
         try:
             self._answering.answer(due)
         finally:
-            seconds, cost = time.perf_counter() - began, time.thread_time() - before
-            rows = sum(len(question.rows) for question in due)
-            for lane in {self._lanes[id(question.servable)] for question in due}:
-                lane.pace.note(rows, seconds, cost)
+            if measured:
+                seconds, cost = time.perf_counter() - began, time.thread_time() - before
+                rows = sum(len(question.rows) for question in due)
+                for lane in measured:
+                    lane.pace.note(rows, seconds, cost)
             for question in due:
-                self._lanes[id(question.servable)].rows -= len(question.rows)
+                lanes[id(question.servable)].rows -= len(question.rows)
 
     def _run(self, lane: Lane) -> None:
         while lane.waiting and not lane.running:

@@ -11,6 +11,7 @@ _QUICK_SECONDS, _SLOW_SECONDS = 300e-6, 600e-6
 by itself costs several times what it costs among others: between the two nothing changes."""
 _BATCH_SECONDS = 2e-3
 """Of the processor a batch in a thread, when it has more than one request: those behind it wait."""
+_EVERY = 32
 _LATE, _ENOUGH = 15, 5
 """Batches that are looked at, and how many must be: a pause of the machine is no pace."""
 
@@ -34,6 +35,13 @@ class Pace:
     most: int = 1
     """Rows that are answered together in a thread."""
     _for_a_row: float = 0.0
+    _batches: int = 0
+
+    def wanted(self) -> bool:
+        """Whether the next batch is to be measured: the first ones, then one now and then, since to ask for a thread's time may
+        cost more than to answer a row."""
+        self._batches += 1
+        return self._batches <= _LATE or self._batches % _EVERY == 0
 
     def note(self, rows: int, seconds: float, cost: float) -> None:
         """A batch of so many rows lasted so long, and cost so much of the processor."""
