@@ -188,7 +188,7 @@ def _answer(workspace: Workspace, day: int) -> None:
         mine = choose(route, request)
         for number in dict.fromkeys([mine, *([route.shadow] if route.shadow else [])]):
             servable = known[number]
-            answers = answer_rows(servable, request, [asked], now)
+            answers = answer_rows(servable, [f"{request}/0"], [asked], now)
             shadow = number == route.shadow and number != mine
             events = prediction_events(servable, request, answers, served=now, ms=1.0, upto={}, shadow=shadow)
             workspace.log.append(f"{MODEL}_predictions", events, durable=False)
