@@ -139,8 +139,10 @@ class Models:
         except ModelwayError as error:
             self._tell("*", error.problem)
             return
-        if wanted is self._wanted and not self.table.problems:
+        if wanted is self._wanted and self.table.looked and not self.table.problems:
             return
+        with self._mutex:
+            self._wanted = wanted  # before the others: whoever is loaded on demand meanwhile follows these routes
         for model, route in wanted.items():
             if self._room is None or model in self.table.models or model in self.table.problems:
                 with self._mutex:
@@ -155,7 +157,10 @@ class Models:
                 self.table.on_demand,
             ):
                 self.table = Table(models, problems, looked=True, on_demand=there)
-            self._wanted = wanted
+
+    def names(self) -> list[str]:
+        """The models that are served, in memory or not."""
+        return sorted({*self.table.models, *self.table.on_demand})
 
     def use(self, model: str) -> Served:
         """What answers for a model, which counts as used; raises what `Table.get` does."""

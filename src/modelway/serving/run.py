@@ -137,7 +137,7 @@ def listen(
 ) -> Listener:
     """From now on the running loop answers HTTP."""
     server = asking.server
-    front = Front(Rest(asking, limits.body), lambda: sorted(server.models.table.models), answering(make_app(server)))
+    front = Front(Rest(asking, limits.body), server.models.names, answering(make_app(server)))
     return Listener(listening, front, limits, tls)
 
 

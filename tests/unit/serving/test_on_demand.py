@@ -43,14 +43,14 @@ class Memory:
         self.counted[name] = self.counted.get(name, 0) + number
 
 
-def models_in(memory: Memory, load=None) -> Models:
+def models_in(memory: Memory, load=None, routes=lambda: ROUTES) -> Models:
     seconds = iter(range(10**6))
 
     def loaded(digest, model, number):
         memory.loaded.append(model)
         return servable(number, manifest=replace(MANIFEST, model=model))
 
-    made = Models(load or loaded, lambda: ROUTES, seconds=lambda: next(seconds), room=memory.room, counted=memory.count)
+    made = Models(load or loaded, routes, seconds=lambda: next(seconds), room=memory.room, counted=memory.count)
     memory.models = made
     made.look()
     return made
@@ -78,6 +78,24 @@ def test_nothing_is_loaded_before_it_is_asked_for_and_the_least_recently_used_go
     assert memory.counted == {LOADS: 5, EVICTIONS: 2}
     models.look()
     assert set(models.table.models) == {"m0", "m1", "m3"}
+
+
+def test_a_model_that_is_loaded_while_routes_change_follows_the_new_ones():
+    memory, there = Memory(most=3), [ROUTES]
+    models = models_in(memory, routes=lambda: there[-1])
+
+    class Changing(dict):
+        def items(self):
+            for number, item in enumerate(super().items()):
+                if number == 1:
+                    models.warm("m0")  # behind the look, and before its end
+                yield item
+
+    newer = {name: Route(name, {"2": 1.0}, {"2": "d"}) for name in NAMES}
+    there.append(Changing(newer))
+    models.look()
+    models.look()
+    assert set(models.use("m0").versions) == {2}
 
 
 def test_where_not_even_one_has_room_it_is_said():
@@ -112,6 +130,7 @@ def test_who_asks_for_a_cold_model_waits_for_it_and_is_answered():
             assert [one.result(30).json()["model"] for one in said] == [name] * 8
         assert client.get("/v2/models/m0").json()["name"] == "m0"
         assert client.post("/predict/other", json={"income": 0.75}).status_code == 404
+        assert "several models" in client.post("/invocations", json={"instances": [[0.75]]}).json()["error"]
     assert len(memory.loaded) == 13  # once each time, however many asked
     assert memory.high <= 200
 
