@@ -21,6 +21,8 @@ Load = Callable[[str, str, int], Servable]
 Routes = Callable[[], Mapping[str, Route]]
 Swapped = Callable[[str], None]
 """Told the model, when other versions answer from now on."""
+VERSION_HEADER = "modelway-version"
+"""By which a tester's request asks for a version, over HTTP and in gRPC's metadata; what it says is read by `Served.version`."""
 _RETRY_SECONDS = 2.0
 LOADS, EVICTIONS = "modelway_loads_total", "modelway_evictions_total"
 _log = logging.getLogger("modelway.serving")
@@ -46,17 +48,18 @@ class Served:
             return self.shadow
         return next((s for number, s in self.versions.items() if number != answered.number), None)
 
-    def version(self, number: str) -> Servable:
-        """A version by name; raises NotFoundError unless it is routed to, or answers in shadow."""
+    def version(self, name: str) -> Servable:
+        """A version by number, or by what it is now (`Route.names`); raises NotFoundError unless it answers, if only in shadow."""
         there = dict(self.versions)
         if self.shadow is not None:
             there[self.shadow.number] = self.shadow
-        if not number.isdigit() or int(number) not in there:
+        number = int(name) if name.isdecimal() else self.route.names.get(name)
+        if number not in there:
             raise NotFoundError(
-                f"version {number!r} of {self.route.model!r} is not served",
-                f"ask for one of {', '.join(map(str, sorted(there)))}, or leave the version out",
+                f"version {name!r} of {self.route.model!r} is not served",
+                f"ask for one of {', '.join([*map(str, sorted(there)), *self.route.names])}, or leave the version out",
             )
-        return there[int(number)]
+        return there[number]
 
     @property
     def newest(self) -> Servable:

@@ -9,13 +9,14 @@ from modelway.serving import replies
 from modelway.serving.answer import Answer
 from modelway.serving.asking import Asking
 from modelway.serving.forms import Asked, Form
-from modelway.serving.models import ColdError
+from modelway.serving.models import VERSION_HEADER, ColdError
 from modelway.serving.packed import packed, unpacked
 from modelway.serving.question import Question, Upto
 from modelway.serving.status import status_of
 from modelway.serving.wire.exchange import Exchange
 
 _RETRY = (b"retry-after", b"1")
+_VERSION = VERSION_HEADER.encode()
 Context = tuple[Exchange, Form, Asked]
 
 
@@ -28,6 +29,8 @@ class Rest:
     def infer(self, form: Form, exchange: Exchange, model: str, version: str | None) -> None:
         """Ask, or refuse at once."""
         began, label, body = time.perf_counter(), "", exchange.body
+        if version is None and (named := exchange.fields.get(_VERSION)):
+            version = named.decode("latin-1")
         try:
             served = self._asking.served(model)
             if encoding := exchange.fields.get(b"content-encoding"):

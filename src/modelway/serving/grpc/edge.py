@@ -35,34 +35,40 @@ class Edge:
         self._gathering = Gathering(asking.ask)
         self._loop = asyncio.get_running_loop()
 
-    async def infer(self, body: bytes, context: Any) -> bytes:
-        """A ModelInferResponse, serialised; a call whose client has gone or whose time is over is not asked."""
+    async def infer(self, body: bytes, context: Any, version: str | None = None) -> bytes:
+        """A ModelInferResponse, serialised; a call whose client has gone or whose time is over is not asked.
+
+        `version`: who shall answer where the message does not say so, as `Served.version` reads it.
+        """
         left = context.time_remaining()
         if left is not None and left <= 0:
             await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline was over when the request was read")
         try:
-            return await self._asked(body, left)
+            return await self._asked(body, left, version)
         except ModelwayError as error:
             await context.abort(code_of(error), details_of(error))
             raise
 
-    async def stream(self, bodies: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
+    async def stream(
+        self, bodies: AsyncIterator[bytes], context: Any, version: str | None = None
+    ) -> AsyncIterator[bytes]:
         """One ModelStreamInferResponse a request, in their order; a refused one does not end the stream."""
         async for body in bodies:
             try:
-                answered = messages.ModelInferResponse.FromString(await self._asked(body, context.time_remaining()))
+                reply = await self._asked(body, context.time_remaining(), version)
+                answered = messages.ModelInferResponse.FromString(reply)
                 made = messages.ModelStreamInferResponse(infer_response=answered)
             except ModelwayError as error:
                 made = messages.ModelStreamInferResponse(error_message=str(error))
             yield made.SerializeToString()
 
-    def _asked(self, body: bytes, left: float | None) -> "asyncio.Future[bytes]":
+    def _asked(self, body: bytes, left: float | None, version: str | None) -> "asyncio.Future[bytes]":
         """The reply to come, within the seconds that are `left` to the call; raises ModelwayError for what is refused at once."""
         began, model, label, asking = time.perf_counter(), "", "", self._asking
         reply: asyncio.Future[bytes] = self._loop.create_future()
         try:
             frame = parse_frame(body)
-            model, version = frame.model_name, frame.model_version or None
+            model, version = frame.model_name, frame.model_version or version
             served = asking.served(model)
             asked = self._reading.asked(frame)
             request = asked.id or asking.new_id()
@@ -71,7 +77,7 @@ class Edge:
             outputs = replies.chosen_outputs(servable.manifest, asked.outputs)
             rows = read_rows(asked, servable.required, servable.optional)
         except ColdError:
-            asking.warm(model, lambda: self._follow(reply, body, left), reply.set_exception)
+            asking.warm(model, lambda: self._follow(reply, body, left, version), reply.set_exception)
             return reply
         except ModelwayError as error:
             asking.measure(asking.known(model), label, status_of(error), began)
@@ -88,10 +94,10 @@ class Edge:
         (self._gathering if gathered else asking).ask(question, len(body))
         return reply
 
-    def _follow(self, reply: "asyncio.Future[bytes]", body: bytes, left: float | None) -> None:
+    def _follow(self, reply: "asyncio.Future[bytes]", body: bytes, left: float | None, version: str | None) -> None:
         """The model is in memory now: what becomes of the request becomes of `reply`."""
         try:
-            asked = self._asked(body, left)
+            asked = self._asked(body, left, version)
         except ModelwayError as error:
             reply.set_exception(error)
             return
