@@ -97,13 +97,12 @@ def approve(model: Model, where: Where = HERE, json: Json = False) -> None:
 
 def rollback(model: Model, reason: Reason = "asked for by hand", where: Where = HERE, json: Json = False) -> None:
     """End the open release, or go back to the champion before this one."""
-    from modelway import lifecycle
     from modelway.cli.output import print_json, say
-    from modelway.flow.reporting import model_status
+    from modelway.flow import routing
 
     with opened(where) as workspace:
-        done = lifecycle.rollback(workspace, model, who(), reason)
-        serving = model_status(workspace, model)["champion"]
+        done = routing.rollback(workspace, model, who(), reason)
+        serving = routing.champion_of(workspace, model)
     if json:
         print_json(done)
     else:

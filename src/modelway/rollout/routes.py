@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from modelway.records import Release, Route
-from modelway.rollout.release import watched
+from modelway.rollout.standing import watched
 
 
 def route_for(model: str, release: Release | None, champion: int | None, digests: Mapping[int, str]) -> Route | None:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from modelway.spec.model import Part
+from modelway.spec.part import Part
 from modelway.spec.units import Duration, parse_duration
 
 _SECRET = re.compile(
