@@ -26,7 +26,7 @@ import numpy as np
 from modelway.evidence.multiply import NEVER
 from modelway.records import Release
 from modelway.rollout.evidence import Evidence, Move
-from modelway.rollout.guards import Guarded, guarded, plain, why
+from modelway.rollout.guards import Guarded, guarded, most_moved, plain, why
 from modelway.rollout.promotion import basis, lasting, missing, shown
 from modelway.rollout.standing import OPEN, rolled_back, same_requests, watched
 from modelway.spec.model import Rollout
@@ -90,7 +90,7 @@ def _judged(release: Release, evidence: Evidence, settings: Rollout, now: dateti
     if found.guards.broken:
         return _stay(release, "undecided: " + _broken(release, evidence), found.told)
     if lacking := missing(found.basis, release, evidence, settings, now):
-        return _stay(release, "undecided: " + "; ".join(lacking), found.told)
+        return _stay(release, "undecided: " + "; ".join(lacking), found.told | {"missing": lacking})
     step, weight = _next_step(release, settings)
     told = found.told | {"carried": found.guards.carried}
     if release.state == "shadow":
@@ -138,8 +138,11 @@ def _figures(release: Release, evidence: Evidence, settings: Rollout) -> _Found:
         "champion": plain(a),
         "pairs": len(d),
         "mean_difference": round(float(np.mean(d)), 9) if d else None,
+        "alpha": settings.alpha,
         "log_e": {name: _rounded(value) for name, value in (*found.log_e.items(), ("stop", found.stop))},
     }
+    if evidence.scores and evidence.scores[0]:
+        told |= {"scored": len(evidence.scores[0]), "moved": round(most_moved(evidence.scores), 9)}
     if release.state == "canary":
         told["split"] = {
             "asked": release.weight,

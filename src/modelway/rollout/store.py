@@ -95,6 +95,12 @@ def latest(database: Database, model: str) -> Release | None:
     return None if row is None else _release(row)
 
 
+def get(database: Database, number: int) -> Release:
+    """The release of this number, as it stands now."""
+    with database.read() as connection:
+        return _get(connection, number)
+
+
 def history_of(database: Database, model: str) -> tuple[Release, ...]:
     """All releases of the model, newest first."""
     asked = sa.select(releases).where(releases.c.model == model).order_by(releases.c.id.desc())
