@@ -315,7 +315,7 @@ class Version:
         return f"{self.model}@{self.number}"
 
 
-ReleaseState = Literal["waiting", "shadow", "canary", "full", "rolled_back", "superseded"]
+ReleaseState = Literal["waiting", "shadow", "canary", "full", "ended", "rolled_back", "superseded"]
 
 
 @dataclass(frozen=True, slots=True)

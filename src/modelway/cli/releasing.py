@@ -100,7 +100,7 @@ def release(
             say(f"{model}@{asked.version}: {asked.state}; {asked.reason}")
             if not running or not following:
                 say("next: modelway status" if running else "next: modelway up")
-        if following and follow(workspace, asked.id, json=json).state != "full":
+        if following and follow(workspace, asked.id, json=json).state not in ("full", "ended"):
             raise typer.Exit(1)
 
 

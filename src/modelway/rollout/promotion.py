@@ -38,6 +38,12 @@ def basis(evidence: Evidence, settings: Rollout) -> str:
 
 def missing(chosen: str, release: Release, evidence: Evidence, settings: Rollout, now: datetime) -> list[str]:
     """What must still be seen before it may have more weight; [] when all was."""
+    judge = {"losses": _losses, "scores": _scores, "errors": _errors}[chosen]
+    return waits(release, evidence, settings, now) + judge(release, evidence, settings, now)
+
+
+def waits(release: Release, evidence: Evidence, settings: Rollout, now: datetime) -> list[str]:
+    """What must come whatever it says: the shadow's requests, and the time that is declared for a share, or for shadow alone."""
     out = []
     b, passed = evidence.challenger, now - release.moved
     if release.state == "shadow" and b.requests < settings.shadow:
@@ -45,12 +51,10 @@ def missing(chosen: str, release: Release, evidence: Evidence, settings: Rollout
         out.append(f"{more:,} more requests in shadow{_time(more, b.requests, passed)}")
     if release.state == "canary" and not (b.rate.tried or evidence.champion.rate.tried):
         out.append("a request at this weight")
-    if release.state == "canary" and passed < settings.at_least:
-        out.append(
-            f"{lasting(settings.at_least - passed)} more at this weight (at least {write_duration(settings.at_least)})"
-        )
-    judge = {"losses": _losses, "scores": _scores, "errors": _errors}[chosen]
-    return out + judge(release, evidence, settings, now)
+    if (release.state == "canary" or not settings.canary) and passed < settings.at_least:
+        where = "at this weight" if settings.canary else "in shadow"
+        out.append(f"{lasting(settings.at_least - passed)} more {where} (at least {write_duration(settings.at_least)})")
+    return out
 
 
 def shown(chosen: str, evidence: Evidence, settings: Rollout) -> str:
@@ -118,13 +122,17 @@ def _errors(release: Release, evidence: Evidence, settings: Rollout, now: dateti
         allowed = _rate(a.failed, a.tried) + margin
         if (rate := _rate(b.failed, b.tried)) > allowed:
             return [f"an error rate in shadow of at most {allowed:.3%} (now {rate:.3%} of {b.tried})"]
-        return []
+        if any(share < 1 for share in settings.canary):
+            return []  # the canary bounds it
     judged = counts.not_worse(b.failed, b.tried, a.failed, a.tried, margin=margin, alpha=settings.alpha, bounded=False)
     if judged.answer == "not_worse":
         return []
     seen = "" if evidence.sampled == 1 else f"; one in {1 / evidence.sampled:.3g} is looked at"
-    have = f"{b.failed} errors of {b.tried:,} at {release.weight:.0%} so far{seen}"
-    return [f"{_about(judged.needed, evidence.unit, b.tried, now - release.moved)} ({have})"]
+    where, unit = (
+        ("in shadow", "requests") if release.state == "shadow" else (f"at {release.weight:.0%}", evidence.unit)
+    )
+    have = f"{b.failed} errors of {b.tried:,} {where} so far{seen}"
+    return [f"{_about(judged.needed, unit, b.tried, now - release.moved)} ({have})"]
 
 
 def _more(log_e: float, n: int, alpha: float) -> int | None:

@@ -5,6 +5,9 @@
        └───────────┴──────────┴──────────────────────────────────┴──▶ rolled_back
                                                      from every open state; another release supersedes it likewise
 
+Without any canary step the shadow is all: when it has seen its requests for as long as is declared, the release has *ended*, and
+the champion stays.
+
 Two kinds of questions are asked at every look, and both may be asked at any time (METHODS M1):
 
     stop      `guards.py`      errors, invalid outputs, latency, scores, losses: one α for all of them, all steps and all looks
@@ -27,7 +30,7 @@ from modelway.evidence.multiply import NEVER
 from modelway.records import Release
 from modelway.rollout.evidence import Evidence, Move
 from modelway.rollout.guards import Guarded, guarded, most_moved, plain, why
-from modelway.rollout.promotion import basis, lasting, missing, shown
+from modelway.rollout.promotion import basis, lasting, missing, shown, waits
 from modelway.rollout.standing import OPEN, rolled_back, same_requests, watched
 from modelway.spec.model import Rollout
 from modelway.spec.units import write_duration
@@ -89,7 +92,13 @@ def _judged(release: Release, evidence: Evidence, settings: Rollout, now: dateti
         return rolled_back(release, harm, found.told)
     if found.guards.broken:
         return _stay(release, "undecided: " + _broken(release, evidence), found.told)
-    if lacking := missing(found.basis, release, evidence, settings, now):
+    lacking = missing(found.basis, release, evidence, settings, now)
+    if not settings.canary and release.state == "shadow" and not waits(release, evidence, settings, now):
+        seen = f"shadow only, {evidence.challenger.requests:,} requests that both answered"
+        open_ = "; ".join(lacking)
+        said = f"not shown: it lacks {open_}" if lacking else shown(found.basis, evidence, settings)
+        return Move("ended", release.step, 0.0, "passed", f"{seen}; {said}", found.told)
+    if lacking:
         return _stay(release, "undecided: " + "; ".join(lacking), found.told | {"missing": lacking})
     step, weight = _next_step(release, settings)
     told = found.told | {"carried": found.guards.carried}

@@ -31,7 +31,7 @@ class Told:
     champion: int | None
     state: str
     verdict: str
-    """`undecided`, `passed` (it is full) or `failed` (rolled back, or superseded)."""
+    """`undecided`, `passed` (it is full, or was in shadow alone and has ended) or `failed` (rolled back, or superseded)."""
     reason: str
     share: float
     """Asked for, of the requests."""
@@ -59,7 +59,7 @@ def told_of(release: Release) -> Told:
         release.version,
         release.champion,
         release.state,
-        "undecided" if is_open else "passed" if release.state == "full" else "failed",
+        "undecided" if is_open else "passed" if release.state in ("full", "ended") else "failed",
         release.reason,
         release.weight,
         split.get("seen"),

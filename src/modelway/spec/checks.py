@@ -200,7 +200,7 @@ def _release(spec: Spec) -> Iterator[Mistake]:
     steps = spec.release.canary
     shown = ", ".join(f"{step:.4g}" for step in steps)
     fix = "write for example [5%, 25%, 100%]"
-    if not steps or steps[-1] != 1:
+    if steps and steps[-1] != 1:
         yield Mistake(("release", "canary"), f"[{shown}] does not end with all requests", fix)
     if any(late <= early for early, late in zip((0.0, *steps), steps, strict=False)):
         yield Mistake(("release", "canary"), f"[{shown}] does not grow from step to step", fix)
@@ -211,7 +211,7 @@ def _release(spec: Spec) -> Iterator[Mistake]:
     if spec.release.promote_on == "scores" and guard.scores is None:
         what = "scores promote only within a margin, and none is declared"
         yield Mistake(("release", "promote_on"), what, "write guard: {scores: 0.02}, or promote_on: losses")
-    if spec.release.at_least * sum(step < 1 for step in steps) >= spec.release.at_most:
+    if spec.release.at_least * (sum(step < 1 for step in steps) if steps else 1) >= spec.release.at_most:
         what = "the shares are kept so long that the release is rolled back first (at_most)"
         yield Mistake(("release", "at_least"), what, "make at_most longer than all steps together")
     known = [*spec.contract, *spec.data.entities]

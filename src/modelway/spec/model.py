@@ -243,7 +243,8 @@ class Rollout(Part):
     shadow: Count = 200
     """Requests that a challenger answers in shadow, beside the champion, before it may answer any client."""
     canary: tuple[Share, ...] = (0.05, 0.25, 1.0)
-    """Shares of the requests, step by step; the last is all. [100%] alone is blue/green: shadow, then all at once."""
+    """Shares of the requests, step by step; the last is all. [100%] alone is blue/green: shadow, then all at once; [] is shadow
+    alone: it ends when the requests were seen, after at_least, and the champion stays."""
     at_least: Duration = parse_duration("0d")
     """How long each share is kept at the least: canary: [50%, 100%] with at_least: 14d is an experiment with a stated end."""
     watch: Duration = parse_duration("1h")

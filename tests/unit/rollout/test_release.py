@@ -234,10 +234,28 @@ def test_a_share_is_kept_for_as_long_as_is_declared():
 
 def test_blue_green_is_a_release_of_one_step():
     green = Rollout(promote_on="errors", canary=(1.0,), watch=timedelta(days=1))
-    move = next_move(release("shadow"), Evidence(Arm(200), Arm(200)), green, T0)
+    few = next_move(release("shadow"), Evidence(Arm(200), Arm(200)), green, T0 + timedelta(minutes=2))
+    assert few.verdict == "undecided"  # no canary will bound its errors: the shadow must
+    assert "more requests, 29 min at this rate (0 errors of 200 in shadow so far)" in few.reason, few.reason
+    move = next_move(release("shadow"), Evidence(Arm(4_500), Arm(4_500)), green, T0)
     assert (move.state, move.weight) == ("full", 1.0)
     assert "all requests, watched for 1d" in move.reason
     assert watched(after(release("shadow"), move))
+
+
+def test_shadow_alone_has_an_end_and_the_champion_stays():
+    alone = Rollout(promote_on="errors", canary=(), shadow=100, at_least=timedelta(days=2))
+    good, bad = Evidence(Arm(200), Arm(200)), Evidence(Arm(200, 90), Arm(200))
+    early = next_move(release("shadow"), good, alone, T0 + timedelta(days=1))
+    assert (early.state, early.verdict) == ("shadow", "undecided")
+    assert "24 h more in shadow (at least 2d)" in early.reason
+    assert next_move(release("shadow"), bad, alone, T0 + timedelta(days=1)).state == "rolled_back"
+    over = next_move(release("shadow"), good, alone, T0 + timedelta(days=2))
+    assert (over.state, over.weight, over.verdict) == ("ended", 0.0, "passed")
+    assert "shadow only, 200 requests that both answered; not shown: it lacks about" in over.reason
+    shown = next_move(release("shadow"), Evidence(Arm(5_000), Arm(5_000)), alone, T0 + timedelta(days=2))
+    assert shown.reason == "shadow only, 5,000 requests that both answered; 0 errors of 5000 requests"
+    assert next_move(after(release("shadow"), over), good, alone, T0 + timedelta(days=3)).reason == "it is over"
 
 
 def test_after_the_last_step_the_former_champion_is_held_against_it_for_a_while():

@@ -94,7 +94,7 @@ def test_columns_and_rules(lines_of, old, new, says):
         ("release: {canary: [5%, 50%]}", "does not end with all requests"),
         ("release: {canary: [50%, 50%, 100%]}", "does not grow"),
         ("release: {canary: [0, 1]}", "does not grow"),
-        ("release: {canary: []}", "does not end with all requests"),
+        ("release: {canary: [], at_least: 90d}", "rolled back first"),
         ("release: {alpha: 0}", "release.alpha: 0 is no error rate"),
         ("release: {sticky: custmer}", "release.sticky: 'custmer' is no column; did you mean 'customer'?"),
         ("release: {promote_on: scores}", "release.promote_on: scores promote only within a margin"),
