@@ -17,6 +17,7 @@ NAMES = (
     "features",
     "lookup",
     "drift",
+    "release_look",
     "run",
     "serving",
     "serving_speed",

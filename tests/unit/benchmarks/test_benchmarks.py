@@ -13,6 +13,7 @@ from benchmarks import (
     ingest,
     lookup,
     python_model,
+    release_look,
     run,
     serving,
     serving_speed,
@@ -39,7 +40,7 @@ def no_rivals(monkeypatch):
 
 @pytest.mark.parametrize(
     "module",
-    [start, step, ingest, backfill, contracts, features, lookup, drift, python_model],
+    [start, step, ingest, backfill, contracts, features, lookup, drift, python_model, release_look],
     ids=lambda m: m.__name__,
 )
 def test_yields_figures_and_says_which_rivals_are_missing(module, no_rivals):

@@ -133,6 +133,16 @@ def test_ctrl_c_ends_the_showing_and_not_the_release(workspace, capsys, monkeypa
     assert store.open_release(workspace.database, "loans") == release
 
 
+def test_on_a_terminal_it_is_drawn(workspace, capsys, monkeypatch):
+    release = asked(workspace)
+    store.rollback(workspace.database, "loans", "bob", "no", T0)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    assert follow(workspace, release.id, json=False).state == "rolled_back"
+    told = capsys.readouterr().out
+    assert "loans@4 against @3: rolled_back" in told
+    assert "failed: no" in told
+
+
 def test_one_model_that_had_a_release_can_be_followed(workspace):
     with pytest.raises(UsageError):
         follow_latest(workspace, "*", json=False)

@@ -190,6 +190,10 @@ def test_a_full_release_is_looked_at_while_it_is_watched(database):
     assert store.judged_release(database, "loans") is None
     assert route_for("loans", over, 2, digests).shadow is None
     assert champion(database) == 2
+    told = ledger.history(database, "loans")[-1]
+    assert (told.action, told.reason, told.data["verdict"]) == ("release", "watched to the end", "passed")
+    assert store.move(database, over, Move("full", 0, 1.0, "passed", "watched to the end"), T0 + HOUR) == over
+    assert ledger.verify(database) == told.number
 
 
 def test_a_guard_that_fires_in_the_watch_brings_the_former_champion_back(database):
