@@ -19,6 +19,8 @@ from modelway.events.log import NewEvent
 from modelway.metrics.port import Metrics
 from modelway.serving.answer import Answer, answer_rows, failed_rows
 from modelway.serving.log import PredictionLog, prediction_events
+from modelway.serving.matrix import Matrix
+from modelway.serving.matrix_answers import MatrixAnswers, answer_request
 from modelway.serving.measured import DROPPED, ROWS, UNLOGGED
 from modelway.serving.question import Question
 from modelway.serving.servable import Servable
@@ -101,7 +103,10 @@ class Answering:
             if not servable.serves_unlogged:
                 return [_Done(one.question, (), one.error or error) for one in done], upto, served
             self._unlogged(servable, sum(len(one.answers) for one in done), error)
-        states = Counter(answer.status for one in done for answer in one.answers)
+        states = Counter[str]()
+        for one in done:
+            answers = one.answers
+            states.update(answers.counts if type(answers) is MatrixAnswers else [a.status for a in answers])
         for status, number in states.items():
             self._metrics.count(
                 ROWS, number, model=servable.manifest.model, version=str(servable.number), status=status
@@ -148,11 +153,12 @@ def _computed(servable: Servable, questions: Sequence[Question], served: datetim
     """In the order of the questions. A run that fails for all is tried for each alone: one must not fail the others."""
     if len(questions) == 1:
         question = questions[0]
-        names = [f"{question.request}/{index}" for index in range(len(question.rows))]
         try:
-            return [_Done(question, answer_rows(servable, names, question.rows, served))]
+            return [_Done(question, answer_request(servable, question.request, question.rows, served))]
         except EngineError as error:
             return [_failed(servable, question, served, error)]
+    if any(type(question.rows) is Matrix for question in questions):  # each is a run's worth by itself
+        return [done for question in questions for done in _computed(servable, [question], served)]
     names = [f"{question.request}/{index}" for question in questions for index in range(len(question.rows))]
     rows = [row for question in questions for row in question.rows]
     try:
