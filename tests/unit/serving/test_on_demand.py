@@ -15,7 +15,7 @@ from modelway.errors import EngineError, StateError
 from modelway.records import Route
 from modelway.serving.asking import Server
 from modelway.serving.log import PredictionLog
-from modelway.serving.models import EVICTIONS, LOADS, ColdError, Models
+from modelway.serving.models import EVICTIONS, LOAD_SECONDS, LOADS, ColdError, Models
 from modelway.serving.room import Room
 from modelway.serving.shadow import Shadow
 from tests.support.serving import serving
@@ -31,6 +31,7 @@ class Memory:
     def __init__(self, most: int) -> None:
         self.models: Models | None = None
         self.loaded, self.counted, self.high = list[str](), dict[str, int](), 0
+        self.took = list[tuple[str, float]]()
         self.room = Room(int((100 * most + 50) / 0.94), self.held, lambda: None)
         self.room.model = 100.0
 
@@ -50,7 +51,14 @@ def models_in(memory: Memory, load=None, routes=lambda: ROUTES) -> Models:
         memory.loaded.append(model)
         return servable(number, manifest=replace(MANIFEST, model=model))
 
-    made = Models(load or loaded, routes, seconds=lambda: next(seconds), room=memory.room, counted=memory.count)
+    made = Models(
+        load or loaded,
+        routes,
+        seconds=lambda: float(next(seconds)),
+        room=memory.room,
+        counted=memory.count,
+        observed=lambda name, value: memory.took.append((name, value)),
+    )
     memory.models = made
     made.look()
     return made
@@ -76,6 +84,8 @@ def test_nothing_is_loaded_before_it_is_asked_for_and_the_least_recently_used_go
     assert set(models.table.models) == {"m0", "m1", "m3"}
     assert memory.high <= 300
     assert memory.counted == {LOADS: 5, EVICTIONS: 2}
+    assert [name for name, _ in memory.took] == [LOAD_SECONDS] * 5
+    assert all(seconds > 0 for _, seconds in memory.took)
     models.look()
     assert set(models.table.models) == {"m0", "m1", "m3"}
 
