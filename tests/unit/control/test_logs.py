@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from modelway.control.logs import JsonLines
 
-
 ALPHABET = st.sampled_from('a"\\\n\r\0ä\u2028\ud800{}%')
 
 
