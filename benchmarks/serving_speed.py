@@ -67,7 +67,7 @@ def measure(quick: bool) -> Result:
             for n in (s.requests for s in found)
         ]
         counted = _counted(field[MATRIX].server)
-        told = costs(served, asked["matrix"], folder, rounds, seconds)
+        told = costs(served, asked["matrix"], folder, 4 * rounds, max(1, seconds // 2))
     if counted < sum(ours):
         raise AssertionError(f"the metrics count {counted} requests of {sum(ours)}")
     figures = [*_figures(shots), *_goals(shots), *_many(crowd, bare), *told]
