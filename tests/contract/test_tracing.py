@@ -1,17 +1,21 @@
 """The checks of traces over OpenTelemetry's exporter, with a collector that decodes what it sends; and what is its own."""
 
+import importlib
+import sys
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from modelway.errors import EngineError
+from modelway.errors import EngineError, MissingExtraError
 from modelway.metrics.memory import MemoryMetrics
 from modelway.testing.metrics import parse_exposition, sample
 from modelway.testing.tracing import Arrivals, TracingChecks, made_trace
 from modelway.tracing.opentelemetry import SPANS, OtlpTracing
 from modelway.tracing.port import Span, Trace
+from modelway.workspace import Workspace
 from tests.support.collector import Collector, collecting
+from tests.unit.serving.made import make_workspace
 
 
 @pytest.fixture
@@ -109,3 +113,25 @@ def test_a_collector_that_is_not_there_is_told_by_ping(metrics):
     with pytest.raises(EngineError, match=r"nobody takes traces at http://127\.0\.0\.1:9"):
         opened.ping()
     opened.close()
+
+
+def test_doctor_asks_the_collector_with_the_secret(collector, tmp_path, monkeypatch):
+    monkeypatch.setenv("MODELWAY_TRACING_AUTHORIZATION", "Bearer word")
+    made = make_workspace(tmp_path)
+    made.places.stack.write_text(f"tracing: {{endpoint: '{collector.url}'}}\n")
+    made.close()
+    workspace = Workspace(made.places)
+    ping = dict(workspace.pings())["traces"]
+    ping()
+    collector.status = 403
+    with pytest.raises(EngineError, match="nobody takes traces"):
+        ping()
+    assert [headers["authorization"] for _, headers in collector.asked] == ["Bearer word"] * 2
+    workspace.close()
+
+
+def test_without_the_library_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
+    monkeypatch.delitem(sys.modules, "modelway.tracing.opentelemetry")
+    with pytest.raises(MissingExtraError, match=r"pip install 'modelway\[tracing\]'"):
+        importlib.import_module("modelway.tracing.opentelemetry")

@@ -2,6 +2,7 @@
 
 import re
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
@@ -197,13 +198,23 @@ class Online(Part):
 class Traces(Part):
     """Traces of requests, for a collector that takes OTLP over HTTP: OpenTelemetry's, Jaeger, Tempo (extra `tracing`)."""
 
-    endpoint: str = Field(pattern=r"^https?://[^@/\s]+(/[^@\s]*)?$")
+    endpoint: str
     """Its address, without a password, such as http://collector:4318; /v1/traces is added. What the header Authorization must say
     comes from MODELWAY_TRACING_AUTHORIZATION."""
     sample: float = Field(default=0.01, ge=0, le=1)
     """Which share of the requests that begin a trace is traced. One whose caller sends `traceparent` is traced if its caller is."""
     service: str = Field(default="modelway", min_length=1)
     """Under which name the traces are found."""
+
+    @field_validator("endpoint")
+    @classmethod
+    def _an_address(cls, endpoint: str) -> str:
+        address = urlsplit(endpoint)
+        if address.scheme not in {"http", "https"} or not address.hostname:
+            raise ValueError("write the collector's address, such as http://collector:4318")
+        if address.password or address.username:
+            raise ValueError("it holds a secret: set MODELWAY_TRACING_AUTHORIZATION instead")
+        return endpoint
 
 
 class Stack(Part):
