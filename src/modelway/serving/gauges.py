@@ -1,5 +1,6 @@
 """How high things stand in a serving process: read when somebody looks at the metrics, and not kept up to date by requests."""
 
+import threading
 from collections import Counter
 
 from modelway.metrics.port import Metrics
@@ -17,9 +18,14 @@ class Gauges:
     def __init__(self, metrics: Metrics, asking: Asking) -> None:
         self._metrics, self._asking = metrics, asking
         self._told: dict[tuple[str, str], int] = {}
+        self._mutex = threading.Lock()
 
     def look(self) -> None:
-        """From any thread."""
+        """From any thread; two may look at once."""
+        with self._mutex:
+            self._look()
+
+    def _look(self) -> None:
         asking, metrics = self._asking, self._metrics
         metrics.level(IN_FLIGHT, asking.in_flight)
         metrics.level(SHADOW, asking.server.shadow.waiting)

@@ -62,7 +62,7 @@ class Telemetry:
             told = _fields(request, model, version, status, began, ended, traced)
             told |= {"error": type(error).__name__} | ({"left_out": left_out} if left_out else {})
             level = logging.ERROR if status >= 500 else logging.WARNING
-            _log.log(level, "%s", error.problem[:_LONGEST], extra={"fields": told})
+            _log.log(level, "%s", _reason(error, status), extra={"fields": told})
         return status
 
     def _trace(
@@ -78,8 +78,8 @@ class Telemetry:
     ) -> None:
         about: dict[str, Value] = {"request": request[:_LONGEST], "model": model, "version": version, "status": status}
         if error is not None:
-            about |= {"error.type": type(error).__name__, "reason": error.problem[:_LONGEST]}
-        ill = error.problem[:_LONGEST] if error is not None and status >= 500 else ""
+            about |= {"error.type": type(error).__name__, "reason": _reason(error, status)}
+        ill = _reason(error, status) if error is not None and status >= 500 else ""
         assert self._tracing is not None
         self._tracing.tell(traced.trace, Span("infer", began, ended, about, ill), list(parts(traced)))
 
@@ -103,6 +103,11 @@ class Bucket:
         self._held -= 1
         left_out, self._left_out = self._left_out, 0
         return left_out
+
+
+def _reason(error: ModelwayError, status: int) -> str:
+    """What is wrong with a request's content may quote its rows: that goes to its sender, and into no log that nobody erases."""
+    return "the request was refused; its sender was told why" if status == 400 else error.problem[:_LONGEST]
 
 
 def _fields(

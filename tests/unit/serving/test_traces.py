@@ -183,6 +183,17 @@ def test_a_failed_request_is_found_by_its_name(world, caplog):
         assert (told["trace"], told["status"], told["model"]) == (trace, status, "" if status == 404 else "loans")
 
 
+def test_values_of_a_refused_request_are_in_no_log_and_no_trace(world, caplog):
+    body = {"inputs": [{"name": "income", "datatype": "FP64", "shape": [1], "data": ["Miller"]}]}
+    answer = world.http.post(LOANS, json=body)
+    assert (answer.status_code, "Miller" in answer.text) == (400, True)
+    trace = answer.headers["traceresponse"].split("-")[1]
+    (root,) = world.collector.arrived(trace, 1)
+    assert (root.attributes["error.type"], "Miller" in str(root.attributes)) == ("DataError", False)
+    assert [told["request"] for told in fields(caplog)] == [root.attributes["request"]]
+    assert "Miller" not in caplog.text
+
+
 def test_a_failed_call_over_grpc_is_found_by_its_name(world, caplog):
     world.fails = True
     with pytest.raises(grpc.RpcError) as error:

@@ -86,7 +86,12 @@ class Edge:
             outputs = replies.chosen_outputs(servable.manifest, asked.outputs)
             rows = read_rows(asked, servable.required, servable.optional)
         except ColdError:
-            asking.warm(model, lambda: self._follow(reply, body, left, traced), reply.set_exception)
+
+            def refuse(error: ModelwayError) -> None:
+                asking.telemetry.refused(request or asking.new_id(), model, "", error, began, traced)
+                reply.set_exception(error)
+
+            asking.warm(model, lambda: self._follow(reply, body, left, traced), refuse)
             return reply
         except ModelwayError as error:
             asking.telemetry.refused(request or asking.new_id(), asking.known(model), label, error, began, traced)
