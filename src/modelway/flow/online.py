@@ -17,7 +17,8 @@ import msgspec
 from modelway.clock import Clock
 from modelway.contracts.row import CheckRow
 from modelway.errors import EventLogError
-from modelway.events.log import ARROW, Event, EventLog
+from modelway.events import block
+from modelway.events.log import ARROW, BLOCK, Event, EventLog
 from modelway.expressions.values import as_moment, as_target, as_word
 from modelway.features.derived import TARGET
 from modelway.features.lookback import statement_of
@@ -215,6 +216,11 @@ def rows_of(event: Event) -> Sequence[Mapping[str, Any]]:
         try:
             return list(pa.ipc.open_stream(io.BytesIO(event.value)).read_all().to_pylist())
         except (pa.ArrowException, OSError):
+            return []
+    if event.content == BLOCK:
+        try:
+            return block.rows_of(block.unpack(event.value))
+        except block.BadBlockError:
             return []
     row = read_row(event.value)
     return [] if isinstance(row, str) else [row]

@@ -144,8 +144,7 @@ def _answered(servable: "Servable", rows: Sequence[dict[str, Any]], workspace: W
     asked = protocol.read_rows(protocol.parse_request(body), servable.required, servable.optional)
     servable.upto()
     answers = answer_rows(servable, [f"local/{n}" for n in range(len(asked))], asked, workspace.clock.now())
-    outputs = replies.output_names(servable.manifest)
-    return replies.parse_answers(replies.format_answers(servable, "local", answers, {}, outputs))
+    return replies.parse_answers(replies.format_answers(servable, "local", answers, {}, servable.outputs))
 
 
 def _identifier(given: pl.Series) -> pl.Series:

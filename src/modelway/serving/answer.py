@@ -46,12 +46,12 @@ def answer_rows(
     """
     plain = servable.plain.numbers(rows) if servable.plain is not None else None
     if plain is None:
-        judged = [_judge(servable, name, row, served) for name, row in zip(names, rows, strict=True)]
+        seen = [_judge(servable, name, row, served) for name, row in zip(names, rows, strict=True)]
     else:
-        judged = [_looked(servable, *one, served) for one in zip(names, rows, *plain, strict=True)]
-    taken = [one for one in judged if not one.reason]
+        seen = [_looked(servable, *one, served) for one in zip(names, rows, *plain, strict=True)]
+    taken = [one for one in seen if not one.reason]
     if not taken:
-        return [_refused(one) for one in judged]
+        return [_refused(one) for one in seen]
     numbers: Numbers = [one.numbers for one in taken]
     if plain is not None and len(taken) == len(rows) and all(plain[1]):
         numbers = plain[0]
@@ -61,7 +61,20 @@ def answer_rows(
     if marks is not None:
         marks.inferred = time.perf_counter()
     decide, wanted = servable.decide, max(1, len(servable.manifest.classes))
-    return [_refused(one) if one.reason else _answered(one, next(scored), decide, wanted) for one in judged]
+    return [_refused(one) if one.reason else _answered(one, next(scored), decide, wanted) for one in seen]
+
+
+def judged(servable: Servable, row: Row, served: datetime) -> tuple[str, Sequence[float]]:
+    """Why a row is refused, or "" and its numbers for the graph."""
+    one = _judge(servable, "", row, served)
+    return one.reason, one.numbers
+
+
+def unusable(found: int, wanted: int) -> str:
+    """Why scores are no answer: so many were found, and so many are wanted."""
+    if found != wanted:
+        return f"the model's graph gave {found} scores for this row, expected {wanted}"
+    return "the model's graph gave no finite number for this row"
 
 
 def failed_rows(servable: Servable, request: str, rows: Sequence[Row], served: datetime, reason: str) -> list[Answer]:
@@ -115,10 +128,7 @@ def _refused(one: _Judged) -> Answer:
 def _answered(one: _Judged, scores: list[float], decide: Decide, wanted: int) -> Answer:
     made = one.made
     if len(scores) != wanted or not all(map(math.isfinite, scores)):
-        reason = "the model's graph gave no finite number for this row"
-        if len(scores) != wanted:
-            reason = f"the model's graph gave {len(scores)} scores for this row, expected {wanted}"
-        return Answer(one.row, one.key, one.at, "invalid", reason, features=made)
+        return Answer(one.row, one.key, one.at, "invalid", unusable(len(scores), wanted), features=made)
     return Answer(one.row, one.key, one.at, "ok", "", tuple(scores), decide(scores), made)
 
 

@@ -19,11 +19,13 @@ from modelway.events.log import NewEvent
 from modelway.metrics.port import Metrics
 from modelway.serving.answer import Answer, answer_rows, failed_rows
 from modelway.serving.log import PredictionLog, prediction_events
+from modelway.serving.matrix import Matrix
+from modelway.serving.matrix_answers import MatrixAnswers, answer_request
 from modelway.serving.measured import DROPPED, ROWS, RUN, UNLOGGED
 from modelway.serving.question import Question
 from modelway.serving.servable import Servable
 from modelway.serving.shadow import Echo, Shadow
-from modelway.serving.traced import Marks, marked
+from modelway.serving.traced import Marks, marked, note_logged
 
 _log = logging.getLogger("modelway.serving")
 _TELL_SECONDS = 10.0
@@ -110,16 +112,18 @@ class Answering:
             broken = EngineError("the server failed on this request", "see its log: .modelway/logs/server.log")
             done = [_failed(servable, question, served, broken) for question in questions]
         try:
-            if marks is not None:
-                marks.logging = time.perf_counter()
+            began = 0.0 if marks is None else time.perf_counter()
             self._write(servable, done, served, upto)
             if marks is not None:
-                marks.logged = time.perf_counter()
+                note_logged(questions, began)
         except ModelwayError as error:
             if not servable.serves_unlogged:
                 return [_Done(one.question, (), one.error or error) for one in done], upto, served
             self._unlogged(servable, sum(len(one.answers) for one in done), error)
-        states = Counter(answer.status for one in done for answer in one.answers)
+        states = Counter[str]()
+        for one in done:
+            answers = one.answers
+            states.update(answers.counts if type(answers) is MatrixAnswers else [a.status for a in answers])
         for status, number in states.items():
             self._metrics.count(
                 ROWS, number, model=servable.manifest.model, version=str(servable.number), status=status
@@ -168,23 +172,32 @@ def _computed(
     """In the order of the questions. A run that fails for all is tried for each alone: one must not fail the others."""
     if len(questions) == 1:
         question = questions[0]
-        names = [f"{question.request}/{index}" for index in range(len(question.rows))]
         try:
-            return [_Done(question, answer_rows(servable, names, question.rows, served, marks))]
+            return [_Done(question, answer_request(servable, question.request, question.rows, served, marks))]
         except EngineError as error:
             return [_failed(servable, question, served, error)]
+    if any(type(question.rows) is Matrix for question in questions):  # each is a run's worth by itself
+        return _each(servable, questions, served, marks)
     names = [f"{question.request}/{index}" for question in questions for index in range(len(question.rows))]
     rows = [row for question in questions for row in question.rows]
     try:
         answers = answer_rows(servable, names, rows, served, marks)
     except EngineError:
-        return [done for question in questions for done in _computed(servable, [question], served, marks)]
+        return _each(servable, questions, served, marks)
     made, start = list[_Done](), 0
     for question in questions:
         end = start + len(question.rows)
         made.append(_Done(question, answers[start:end]))
         start = end
     return made
+
+
+def _each(servable: Servable, questions: Sequence[Question], served: datetime, marks: Marks | None) -> list[_Done]:
+    """Each by itself."""
+    found = list[_Done]()
+    for question in questions:
+        found += _computed(servable, [question], served, None if marks is None else marked([question]))
+    return found
 
 
 def _failed(servable: Servable, question: Question, served: datetime, error: EngineError) -> _Done:

@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
-import orjson
-
 from modelway.errors import DataError
 from modelway.serving import protocol
 from modelway.serving.protocol import Asked
 from modelway.serving.raw import read_raw, write_raw
+from modelway.serving.replies import written
 
 HEAD_LENGTH = b"inference-header-content-length"
 OCTETS = b"application/octet-stream"
@@ -74,9 +73,9 @@ def format_binary(head: Mapping[str, Any], binary: frozenset[str]) -> tuple[byte
         if output["name"] not in binary:
             outputs.append(output)
             continue
-        written = write_raw(output["name"], output["datatype"], output["data"])
-        raw.append(written)
+        octets = write_raw(output["name"], output["datatype"], output["data"])
+        raw.append(octets)
         told = {key: value for key, value in output.items() if key != "data"}
-        outputs.append({**told, "parameters": {_SIZE: len(written)}})
-    text = orjson.dumps({**head, "outputs": outputs})
+        outputs.append({**told, "parameters": {_SIZE: len(octets)}})
+    text = written({**head, "outputs": outputs})
     return b"".join([text, *raw]), len(text)

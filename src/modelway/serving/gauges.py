@@ -8,7 +8,7 @@ from modelway.serving.asking import Asking
 from modelway.serving.wire.listener import Listener
 
 IN_FLIGHT, QUEUE = "modelway_requests_in_flight", "modelway_queue_rows"
-SHADOW, UNSYNCED = "modelway_shadow_queue_requests", "modelway_log_unsynced_rows"
+SHADOW, UNSYNCED = "modelway_shadow_queue_requests", "modelway_log_unsynced_events"
 CONNECTIONS = "modelway_http_connections"
 
 

@@ -2,20 +2,24 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 import orjson
 
 from modelway import faults
 from modelway.errors import ModelwayError
-from modelway.events.log import NewEvent
+from modelway.events.block import pack
+from modelway.events.log import BLOCK, NewEvent
 from modelway.serving.answer import Answer
+from modelway.serving.matrix_answers import MatrixAnswers
 from modelway.serving.servable import Servable
 
 Publish = Callable[[str, Sequence[NewEvent]], object]
 """Topic, events: when it returns, they survive a kill of this process; raises EventLogError, DiskFullError."""
 _log = logging.getLogger("modelway.serving")
+_MOST_BYTES = 256 * 1024
+"""Of numbers in one event: a broker's own limit is not far above."""
 
 
 def prediction_topic(model: str) -> str:
@@ -34,7 +38,8 @@ def prediction_events(
     pinned: bool = False,
     caller: str = "",
 ) -> list[NewEvent]:
-    """One event a row, known by request, row and version; `ms` is the request's latency in wall time.
+    """One event a row, known by request, row and version, or one for many rows of a matrix; `ms` is the request's latency in wall
+    time.
 
     `pinned`: the client named the version; `caller`: whom it named for the drawing of shares.
     """
@@ -49,6 +54,8 @@ def prediction_events(
         **({"pinned": True} if pinned else {}),
         **({"caller": caller} if caller else {}),
     }
+    if type(answers) is MatrixAnswers:
+        return list(_blocks(answers, common))
     return [
         NewEvent(
             f"{request}/{index}/{servable.number}",
@@ -69,6 +76,14 @@ def prediction_events(
         )
         for index, answer in enumerate(answers)
     ]
+
+
+def _blocks(answers: MatrixAnswers, common: Mapping[str, object]) -> Iterator[NewEvent]:
+    block = answers.block(common)
+    size = max(1, _MOST_BYTES // max(1, block.numbers[:1].nbytes + block.scores[:1].nbytes))
+    for start in range(0, len(block), size):
+        part = block.part(start, start + size)
+        yield NewEvent(f"{answers.request}/{start}/{answers.servable.number}", pack(part), BLOCK)
 
 
 class PredictionLog:

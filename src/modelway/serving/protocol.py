@@ -8,9 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import orjson
 
 from modelway.errors import DataError
+from modelway.serving.matrix import matrix_of
+from modelway.serving.raw import listed
+from modelway.serving.servable import Row
 
 LONGEST_ID = 200
 _INTEGERS = {
@@ -43,6 +47,8 @@ class Asked:
         if self.scalars is not None:
             return self.scalars.get(name)
         data = self.tensors.get(name, {}).get("data")
+        if isinstance(data, np.ndarray):
+            return data[0].item() if data.size else None
         while isinstance(data, list) and data:
             data = data[0]
         return None if isinstance(data, list | dict) else data
@@ -66,6 +72,8 @@ def parse_object(body: bytes, fix: str = "") -> dict[str, Any]:
 
 def asked_of(given: Mapping[str, Any]) -> Asked:
     """The request in an object; raises DataError for what is no request at all."""
+    if given.keys() == _INPUTS_ALONE:
+        return Asked("", "", _tensors(given["inputs"]), None)
     parameters = _parameters("parameters", given)
     outputs = _outputs(given.get("outputs"))
     return Asked(
@@ -79,11 +87,14 @@ def asked_of(given: Mapping[str, Any]) -> Asked:
     )
 
 
-def read_rows(asked: Asked, required: Sequence[str], optional: Sequence[str] = ()) -> list[dict[str, Any]]:
+def read_rows(asked: Asked, required: Sequence[str], optional: Sequence[str] = ()) -> Sequence[Row]:
     """The rows, with the columns that are wanted; others are kept out unread. Raises DataError naming input and index."""
     if asked.scalars is not None:
         return [_row_of(asked.scalars, required, optional)]
-    if len(asked.tensors) == 1 and len(required) > 1 and (found := _matrix(asked.tensors, required)) is not None:
+    if (matrix := matrix_of(asked.tensors, required, optional)) is not None:
+        return matrix
+    wide = len(required) > 1 and len(asked.tensors) <= 1 + len(optional)
+    if wide and (found := _matrix(asked.tensors, required, optional)) is not None:
         return found
     if (row := _one_row(asked.tensors, required)) is not None and not any(name in asked.tensors for name in optional):
         return [row]
@@ -98,13 +109,8 @@ def read_rows(asked: Asked, required: Sequence[str], optional: Sequence[str] = (
     if not columns:
         raise _none_known(optional)
     first, *others = columns
-    count = len(columns[first])
     for name in others:
-        if len(columns[name]) != count:
-            raise DataError(
-                f"input {name!r} has {len(columns[name])} rows, but {first!r} has {count}",
-                "send all inputs with as many rows",
-            )
+        _demand_as_many(name, columns[name], first, columns[first])
     names = tuple(columns)
     return [dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
@@ -122,22 +128,51 @@ def _row_of(given: Mapping[str, Any], required: Sequence[str], optional: Sequenc
     return row
 
 
-def _matrix(tensors: Mapping[str, Mapping[str, Any]], required: Sequence[str]) -> list[dict[str, Any]] | None:
-    """The rows of a single tensor [N, n] with all `required` columns, in their order; None when it is none."""
-    ((name, tensor),) = tensors.items()
-    shape, width = tensor.get("shape"), len(required)
-    if name in required or type(shape) is not list or len(shape) != 2 or shape[1] != width:
+def _matrix(
+    tensors: Mapping[str, Mapping[str, Any]], required: Sequence[str], optional: Sequence[str]
+) -> list[dict[str, Any]] | None:
+    """The rows of a tensor [N, n] with all `required` columns, in their order, and of optional ones beside it; None when there is
+    none."""
+    name, *others = tensors if len(tensors) == 1 else [name for name in tensors if name not in optional] or ("",)
+    tensor, width = tensors.get(name, {}), len(required)
+    shape = tensor.get("shape")
+    if others or type(shape) is not list or len(shape) != 2 or shape[1] != width or name in required:
         return None
     data = tensor.get("data")
+    if len(tensors) == shape[0] == 1 and isinstance(data, list) and _at_once(tensor, data, width):
+        return [dict(zip(required, data, strict=True))]
+    if isinstance(data, np.ndarray):
+        data = listed(name, data)
     if isinstance(data, list) and data and isinstance(data[0], list):
         if not all(isinstance(row, list) and len(row) == width for row in data):
             raise DataError(f"input {name!r}: a row has not {width} values", "make shape and data agree")
         data = [value for row in data for value in row]
-    count = shape[0] * width if type(shape[0]) is int and shape[0] >= 0 else -1
-    values = _column(name, {**tensor, "shape": [count], "data": data})
-    if count == width:
-        return [dict(zip(required, values, strict=True))]
-    return [dict(zip(required, values[start : start + width], strict=True)) for start in range(0, count, width)]
+    rows = shape[0] if type(shape[0]) is int and shape[0] >= 0 else -1
+    values = _column(name, {**tensor, "shape": [rows * width], "data": data})
+    made = [dict(zip(required, values[start : start + width], strict=True)) for start in range(0, len(values), width)]
+    for other in optional:
+        if other in tensors:
+            column = _column(other, tensors[other])
+            _demand_as_many(other, column, name, made)
+            for row, value in zip(made, column, strict=True):
+                row[other] = value
+    return made
+
+
+def _at_once(tensor: Mapping[str, Any], data: list[Any], count: int) -> bool:
+    """Whether so many values of the tensor are plainly of its datatype."""
+    datatype = tensor.get("datatype")
+    if len(data) != count or type(datatype) is not str or "parameters" in tensor:
+        return False
+    return _AT_ONCE.get(datatype, _NOTHING).issuperset(map(type, data))
+
+
+def _demand_as_many(name: str, column: Sequence[Any], first: str, rows: Sequence[Any]) -> None:
+    if len(column) != len(rows):
+        raise DataError(
+            f"input {name!r} has {len(column)} rows, but {first!r} has {len(rows)}",
+            "send all inputs with as many rows",
+        )
 
 
 def _one_row(tensors: Mapping[str, Mapping[str, Any]], required: Sequence[str]) -> dict[str, Any] | None:
@@ -279,6 +314,8 @@ def _rows(name: str, shape: Any) -> tuple[int, bool]:
 
 def _flat(name: str, tensor: Mapping[str, Any], rows: tuple[int, bool]) -> list[Any]:
     data, (count, nested) = tensor.get("data"), rows
+    if isinstance(data, np.ndarray):
+        data = listed(name, data)
     if not isinstance(data, list):
         raise DataError(f"input {name!r}: data is {_kind(data)}, expected a list", f"send a list of {count} values")
     if nested and data and all(isinstance(value, list) and len(value) == 1 for value in data):
@@ -312,6 +349,7 @@ def _exact(value: float) -> bool:
     return isinstance(value, int) or abs(value) <= 2**53
 
 
+_INPUTS_ALONE = {"inputs": None}.keys()
 _NOTHING: frozenset[type] = frozenset()
 _AT_ONCE: Mapping[str, frozenset[type]] = {
     **dict.fromkeys(_FLOATS, frozenset({float, int, type(None)})),

@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from modelway.records import Column, Manifest
-from modelway.serving.decision import Decide, decision_of
+from modelway.serving.decision import Decide, DecideAll, decision_of, decision_of_all
 from modelway.serving.onnxruntime import Run
 from modelway.serving.plain import Plain
-from modelway.serving.refusals import Refusal, compile_refusal
+from modelway.serving.refusals import Doubt, Refusal, compile_doubt, compile_refusal
 
 Row = Mapping[str, Any]
 Check = Callable[[Row], tuple[dict[str, Any], list[str]]]
@@ -20,6 +20,8 @@ Upto = Callable[[], Mapping[int, int]]
 """The log position by partition up to which online values were built; {} for a model without windows."""
 OWN_KEY = "_key"
 """The input under which a client may name a row of a model without a key column."""
+PREDICTION, REASON, PROBABILITY = "prediction", "reason", "probability_"
+"""Outputs; the last goes before the name of a class."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -47,13 +49,19 @@ class Servable:
     """Seconds that a request may wait for its turn; who would wait longer is refused."""
     required: tuple[str, ...] = field(init=False)
     optional: tuple[str, ...] = field(init=False)
+    outputs: tuple[str, ...] = field(init=False)
     decide: Decide = field(init=False)
+    decide_all: DecideAll = field(init=False)
+    doubt: Doubt = field(init=False)
 
     def __post_init__(self) -> None:
         made = {
             "required": tuple(i.name for i in self.inputs if i.required),
             "optional": tuple(i.name for i in self.inputs if not i.required),
+            "outputs": (PREDICTION, *(PROBABILITY + name for name in self.manifest.classes), REASON),
             "decide": decision_of(self.manifest),
+            "decide_all": decision_of_all(self.manifest),
+            "doubt": compile_doubt(self.manifest.refuses, self.manifest.columns),
         }
         for name, value in made.items():
             object.__setattr__(self, name, value)  # frozen for all others

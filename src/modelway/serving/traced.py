@@ -54,6 +54,14 @@ def marked(questions: "Iterable[Question]") -> Marks | None:
     return marks
 
 
+def note_logged(questions: "Iterable[Question]", began: float) -> None:
+    """Their predictions have been written since `began`."""
+    ended = time.perf_counter()
+    for one in questions:
+        if one.traced is not None and one.traced.marks is not None:
+            one.traced.marks.logging, one.traced.marks.logged = began, ended
+
+
 def parts(traced: Traced) -> Iterator[Span]:
     """What the request consisted of, as far as it came."""
     marks = traced.marks

@@ -17,6 +17,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from modelway.clock import Clock
 from modelway.contracts.contract import contract_of, to_plain
+from modelway.events.block import STATES, rows_of, unpack
+from modelway.events.log import BLOCK
 from modelway.features.plan import plan_of
 from modelway.records import Manifest, OperatingPoint, Route, dumps
 from modelway.spec.model import Spec
@@ -117,8 +119,25 @@ def request(rows: list[dict[str, Any]], **extra: Any) -> dict[str, Any]:
 
 
 def predictions(workspace: Workspace, model: str = "loans") -> list[dict[str, Any]]:
-    """All prediction events in the log."""
-    return [json.loads(e.value) for e in workspace.log.read(f"{model}_predictions", {}, 1_000_000)]
+    """All predictions in the log, as an event of one row says them."""
+    events = workspace.log.read(f"{model}_predictions", {}, 1_000_000)
+    return [row for e in events for row in (_in_block(e.value) if e.content == BLOCK else [json.loads(e.value)])]
+
+
+def _in_block(value: bytes) -> list[dict[str, Any]]:
+    block = unpack(value)
+    found = zip(rows_of(block), block.states.tolist(), block.scores.tolist(), block.places.tolist(), strict=True)
+    return [
+        {
+            **block.common,
+            **row,
+            "status": STATES[state],
+            "reason": block.reasons.get(n, ""),
+            "scores": [] if state else scores,
+            "prediction": None if state else block.classes[place] if block.classes else scores[0],
+        }
+        for n, (row, state, scores, place) in enumerate(found)
+    ]
 
 
 def becomes(condition: Callable[[], Any], seconds: float = 15) -> Any:
@@ -156,7 +175,7 @@ def running(
             env={**os.environ, **(env or {})},
         )
     try:
-        becomes(lambda: workspace.places.server.exists() or process.poll() is not None)
+        becomes(lambda: workspace.places.server.exists() or process.poll() is not None, 60)
         assert process.poll() is None, errors.read_text()
         yield json.loads(workspace.places.server.read_text())["url"], process
     finally:

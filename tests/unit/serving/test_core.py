@@ -121,7 +121,7 @@ def test_whatever_is_sent_is_read_or_refused_with_place_and_fix(body):
 def test_replies_come_back_as_they_were_answered():
     one = servable()
     answers = answer_rows(one, ["q/0", "q/1", "q/2"], [{"id": "a", "income": 0.75}, {"id": "b"}, {"income": 2.0}], T0)
-    body = replies.format_answers(one, "q", answers, {"0": 3}, replies.output_names(MANIFEST))
+    body = replies.format_answers(one, "q", answers, {"0": 3}, one.outputs)
     parsed = replies.parse_answers(body)
     assert parsed[0] == {"prediction": "good", "probabilities": {"bad": 0.25, "good": 0.75}, "reason": "", "version": 1}
     assert [p["reason"] for p in parsed[1:]] == ["income: missing", "income: too large"]
@@ -389,9 +389,7 @@ def test_a_request_is_tried_again_under_the_same_id():
         one = servable()
         rows = protocol.read_rows(protocol.parse_request(asked.content), ("income",))
         answers = answer_rows(one, [f"q/{n}" for n in range(len(rows))], rows, T0)
-        return httpx.Response(
-            200, content=replies.format_answers(one, "q", answers, {}, replies.output_names(MANIFEST))
-        )
+        return httpx.Response(200, content=replies.format_answers(one, "q", answers, {}, one.outputs))
 
     with httpx.Client(transport=httpx.MockTransport(answer)) as client:
         rows = [{"income": n / 10} for n in range(5)]

@@ -270,7 +270,7 @@ def test_levels_are_what_they_are_when_somebody_looks(world):
         found = parse_exposition(other.get("/metrics").content)
     assert found[sample("modelway_queue_rows", model="loans", version="1")] == 0
     assert found[sample(f"{measured.RUN}_count", model="loans")] == 1
-    assert found[sample("modelway_log_unsynced_rows")] == 1
+    assert found[sample("modelway_log_unsynced_events")] == 1
 
 
 def test_what_cannot_be_read_is_counted(world):

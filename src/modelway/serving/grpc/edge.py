@@ -83,7 +83,7 @@ class Edge:
             request = asked.id or asking.new_id()
             servable = asking.choose(served, version, asked.routing_key, asked.first, request)
             label = str(servable.number)
-            outputs = replies.chosen_outputs(servable.manifest, asked.outputs)
+            outputs = replies.chosen_outputs(servable, asked.outputs)
             rows = read_rows(asked, servable.required, servable.optional)
         except ColdError:
 
@@ -199,6 +199,6 @@ def _metadata(servable: Servable, versions: Sequence[int]) -> Any:
     )
     for tensor in servable.inputs:
         made.inputs.add(name=tensor.name, datatype=replies.datatype_of(tensor), shape=[-1])
-    for name in replies.output_names(manifest):
+    for name in servable.outputs:
         made.outputs.add(name=name, datatype=replies.output_of(manifest, name, ())["datatype"], shape=[-1])
     return made

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelway.errors import DataError
-from modelway.serving.raw import CODES, WIDTHS, read_raw
+from modelway.serving.raw import CODES, WIDTHS, Values, read_raw
 
 Tensor = tuple[str, str, tuple[int, ...]]
 """Name, datatype, shape."""
@@ -68,7 +68,7 @@ class Layout:
             for place, (name, datatype, shape) in enumerate(self.given)
         }
 
-    def _read(self, place: int, raw: bytes) -> list[Any]:
+    def _read(self, place: int, raw: bytes) -> Values:
         name, datatype, _ = self.given[place]
         return read_raw(name, datatype, self.counts[place], raw)
 
