@@ -31,17 +31,29 @@ class Server:
 
 
 @contextmanager
-def ours(bank: Path, log: Path) -> Iterator[Server]:
-    """The bare serving process on a workspace: routing, metrics and prediction log as under `modelway up`."""
+def ours(bank: Path, log: Path, without: str = "", name: str = "modelway") -> Iterator[Server]:
+    """The bare serving process on a workspace: routing, metrics and prediction log as under `modelway up`, or `without` one."""
     told = bank / ".modelway" / "server.json"
     told.unlink(missing_ok=True)
 
     def url() -> str:
         return str(json.loads(told.read_text())["url"]) if told.is_file() else ""
 
-    command = [sys.executable, "-m", "modelway.control.serve", str(bank)]
-    with _running("modelway", command, {}, url, f"/v2/models/{MODEL}/ready", log) as server:
+    words = ["benchmarks.plainer_server", str(bank), without] if without else ["modelway.control.serve", str(bank)]
+    command = [sys.executable, "-m", *words]
+    with _running(name, command, {}, url, f"/v2/models/{MODEL}/ready", log) as server:
         yield server
+
+
+@contextmanager
+def collector(log: Path) -> Iterator[Server]:
+    """What takes traces, on the client's core."""
+    port = free_port()
+    command = [sys.executable, "-m", "benchmarks.collector", str(port)]
+    with _running(
+        "collector", command, {}, lambda: f"http://127.0.0.1:{port}", "/", log, ("taskset", "-c", "1")
+    ) as one:
+        yield one
 
 
 @contextmanager
@@ -97,11 +109,17 @@ def _told_port(name: str, module: str, graph: Path, log: Path) -> Iterator[Serve
 
 @contextmanager
 def _running(
-    name: str, command: Sequence[str], environment: Mapping[str, str], url: Callable[[], str], ready: str, log: Path
+    name: str,
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    url: Callable[[], str],
+    ready: str,
+    log: Path,
+    core: Sequence[str] = CORE,
 ) -> Iterator[Server]:
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [*CORE, *command], cwd=ROOT, env={**user_environment(), **environment}, stdout=out, stderr=out
+            [*core, *command], cwd=ROOT, env={**user_environment(), **environment}, stdout=out, stderr=out
         )
         try:
             yield Server(name, _ready(process, url, ready, log), process.pid)

@@ -3,7 +3,7 @@
 # models and transformers are exported, too heavy for every day. engines (servers out of wheels), spark, clients (of others).
 set -euo pipefail
 compile() { uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --quiet "$@"; }
-extras=(--extra examples --extra great-expectations --extra kafka --extra mlflow --extra postgres --extra valkey)
+extras=(--extra examples --extra great-expectations --extra kafka --extra mlflow --extra postgres --extra tracing --extra valkey)
 exported=(--extra catboost --extra category-encoders --extra feature-engine --extra optbinning --extra xgboost)
 compile "${extras[@]}" --group dev --group stack -o requirements/stack.txt
 compile "${extras[@]}" --group dev -c requirements/stack.txt -o requirements/dev.txt

@@ -4,7 +4,7 @@ Nothing heavy is imported before it is needed: the server opens the event log an
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from difflib import get_close_matches
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from modelway.spec.model import Spec
     from modelway.spec.stack import KafkaEvents, Stack
     from modelway.state.database import Database
+    from modelway.tracing.port import Tracing
     from modelway.training.tracking import Tracking
 
 INNER = ".modelway"
@@ -274,6 +275,19 @@ class Workspace:
         return MemoryMetrics()
 
     @cached_property
+    def tracing(self) -> "Tracing | None":
+        """Where traces go, if the stack names it; raises MissingExtraError."""
+        asked = self.stack.tracing
+        if asked is None:
+            return None
+        from modelway.tracing.opentelemetry import OtlpTracing
+
+        authorization = ""
+        with suppress(NotFoundError):  # a collector that asks for none
+            authorization = self.secrets.get("tracing_authorization")
+        return OtlpTracing(asked.endpoint, asked.service, self.metrics, authorization=authorization)
+
+    @cached_property
     def traffic(self) -> "Traffic":
         from modelway.rollout.embedded import EmbeddedTraffic
 
@@ -367,6 +381,8 @@ class Workspace:
         yield "tracking", lambda: self.tracking.ping()
         yield "secrets", lambda: self.secrets.ping()
         yield "metrics", lambda: self.metrics.ping()
+        if self.stack.tracing:
+            yield "traces", lambda: self.tracing.ping() if self.tracing else None
 
     def _ping_online(self) -> None:
         with closing(self.online("ping", ())) as values:
@@ -374,7 +390,7 @@ class Workspace:
 
     def close(self) -> None:
         """Close what was opened."""
-        for name in ("compute", "log", "request_log", "spool", "schemas", "database"):
+        for name in ("tracing", "compute", "log", "request_log", "spool", "schemas", "database"):
             if self.__dict__.get(name) is not None:
                 self.__dict__[name].close()
 

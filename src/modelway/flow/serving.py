@@ -33,6 +33,7 @@ from modelway.serving.tls import speaking
 from modelway.spec.model import Spec
 from modelway.spec.stack import MOST_WORKERS
 from modelway.state.withheld import Spot, withheld
+from modelway.tracing.sampling import Sampler
 from modelway.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -98,8 +99,19 @@ def server_of(workspace: Workspace, number: int = 0, shown: Metrics | None = Non
         swapped=lambda model: metrics.count(SWAPS, model=model),
         room=None if memory is None else Room(memory * 1_000_000),
         counted=metrics.count,
+        observed=metrics.observe,
     )
-    return Server(models, log, shadow, workspace.clock, metrics)
+    asked = workspace.stack.tracing
+    return Server(
+        models,
+        log,
+        shadow,
+        workspace.clock,
+        metrics,
+        tracing=workspace.tracing,
+        sampler=Sampler(asked.sample) if asked else None,
+        access_log=workspace.stack.serving.access_log,
+    )
 
 
 def loader(workspace: Workspace, worker: int = 0) -> Load:

@@ -4,6 +4,7 @@ A row that cannot be answered gets a reason and no numbers, and does not fail th
 """
 
 import math
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -16,6 +17,7 @@ from modelway.serving.decision import Decide
 from modelway.serving.onnxruntime import Numbers
 from modelway.serving.protocol import as_text
 from modelway.serving.servable import OWN_KEY, Row, Servable
+from modelway.serving.traced import Marks
 
 Status = Literal["ok", "refused", "error", "invalid"]
 """`invalid`: the graph gave what nobody can use."""
@@ -35,7 +37,9 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     """What was made of the row and its past, as it entered the graph; the raw columns are in `row`."""
 
 
-def answer_rows(servable: Servable, names: Sequence[str], rows: Sequence[Row], served: datetime) -> list[Answer]:
+def answer_rows(
+    servable: Servable, names: Sequence[str], rows: Sequence[Row], served: datetime, marks: Marks | None = None
+) -> list[Answer]:
     """The answers of one version, in the order of the rows; `names` are the keys of rows that bear none.
 
     `served` is the clock's time, and the event time of rows without one. Raises EngineError when graph or online values fail.
@@ -51,7 +55,11 @@ def answer_rows(servable: Servable, names: Sequence[str], rows: Sequence[Row], s
     numbers: Numbers = [one.numbers for one in taken]
     if plain is not None and len(taken) == len(rows) and all(plain[1]):
         numbers = plain[0]
+    if marks is not None:
+        marks.featured = time.perf_counter()
     scored = iter(servable.run(numbers, [one.words for one in taken]))
+    if marks is not None:
+        marks.inferred = time.perf_counter()
     decide, wanted = servable.decide, max(1, len(servable.manifest.classes))
     return [_refused(one) if one.reason else _answered(one, next(scored), decide, wanted) for one in seen]
 

@@ -21,10 +21,11 @@ from modelway.serving.answer import Answer, answer_rows, failed_rows
 from modelway.serving.log import PredictionLog, prediction_events
 from modelway.serving.matrix import Matrix
 from modelway.serving.matrix_answers import MatrixAnswers, answer_request
-from modelway.serving.measured import DROPPED, ROWS, UNLOGGED
+from modelway.serving.measured import DROPPED, ROWS, RUN, UNLOGGED
 from modelway.serving.question import Question
 from modelway.serving.servable import Servable
 from modelway.serving.shadow import Echo, Shadow
+from modelway.serving.traced import Marks, marked, note_logged
 
 _log = logging.getLogger("modelway.serving")
 _TELL_SECONDS = 10.0
@@ -43,8 +44,18 @@ class _Done:
 class Answering:
     """Answers on the event loop's thread, or in a thread of `pool` and then tells on the loop's."""
 
-    def __init__(self, log: PredictionLog, shadow: Shadow, clock: Clock, metrics: Metrics, pool: Executor) -> None:
+    def __init__(
+        self,
+        log: PredictionLog,
+        shadow: Shadow,
+        clock: Clock,
+        metrics: Metrics,
+        pool: Executor,
+        *,
+        traces: bool = False,
+    ) -> None:
         self._log, self._shadow, self._clock, self._metrics, self._pool = log, shadow, clock, metrics, pool
+        self._traces = traces
         self._loop = asyncio.get_running_loop()
         self._apart: set[asyncio.Future[Any]] = set()
         self._told = -_TELL_SECONDS
@@ -88,17 +99,23 @@ class Answering:
     ) -> tuple[Sequence[_Done], Mapping[str, int], datetime]:
         """Logged when it returns, and never raises: whatever happens, each of them is told."""
         upto: Mapping[str, int] = {}
+        marks = marked(questions) if self._traces else None
+        self._metrics.observe(RUN, len(questions), model=servable.manifest.model)
         try:
             upto = {str(partition): offset for partition, offset in servable.upto().items()}
-            done = _computed(servable, questions, served)
+            done = _computed(servable, questions, served, marks)
         except EngineError as error:  # of the log, or of where online values are kept
             done = [_failed(servable, question, served, error) for question in questions]
         except Exception:  # noqa: BLE001 - whatever it is, the client must get an answer, and the log the traceback
-            _log.exception("%s@%d", servable.manifest.model, servable.number)
+            told = {"requests": [question.request for question in questions]}
+            _log.exception("%s@%d", servable.manifest.model, servable.number, extra={"fields": told})
             broken = EngineError("the server failed on this request", "see its log: .modelway/logs/server.log")
             done = [_failed(servable, question, served, broken) for question in questions]
         try:
+            began = 0.0 if marks is None else time.perf_counter()
             self._write(servable, done, served, upto)
+            if marks is not None:
+                note_logged(questions, began)
         except ModelwayError as error:
             if not servable.serves_unlogged:
                 return [_Done(one.question, (), one.error or error) for one in done], upto, served
@@ -149,28 +166,38 @@ class Answering:
                 self._metrics.count(DROPPED, model=question.model)
 
 
-def _computed(servable: Servable, questions: Sequence[Question], served: datetime) -> list[_Done]:
+def _computed(
+    servable: Servable, questions: Sequence[Question], served: datetime, marks: Marks | None = None
+) -> list[_Done]:
     """In the order of the questions. A run that fails for all is tried for each alone: one must not fail the others."""
     if len(questions) == 1:
         question = questions[0]
         try:
-            return [_Done(question, answer_request(servable, question.request, question.rows, served))]
+            return [_Done(question, answer_request(servable, question.request, question.rows, served, marks))]
         except EngineError as error:
             return [_failed(servable, question, served, error)]
     if any(type(question.rows) is Matrix for question in questions):  # each is a run's worth by itself
-        return [done for question in questions for done in _computed(servable, [question], served)]
+        return _each(servable, questions, served, marks)
     names = [f"{question.request}/{index}" for question in questions for index in range(len(question.rows))]
     rows = [row for question in questions for row in question.rows]
     try:
-        answers = answer_rows(servable, names, rows, served)
+        answers = answer_rows(servable, names, rows, served, marks)
     except EngineError:
-        return [done for question in questions for done in _computed(servable, [question], served)]
+        return _each(servable, questions, served, marks)
     made, start = list[_Done](), 0
     for question in questions:
         end = start + len(question.rows)
         made.append(_Done(question, answers[start:end]))
         start = end
     return made
+
+
+def _each(servable: Servable, questions: Sequence[Question], served: datetime, marks: Marks | None) -> list[_Done]:
+    """Each by itself."""
+    found = list[_Done]()
+    for question in questions:
+        found += _computed(servable, [question], served, None if marks is None else marked([question]))
+    return found
 
 
 def _failed(servable: Servable, question: Question, served: datetime, error: EngineError) -> _Done:

@@ -31,12 +31,15 @@ class Lane:
     on_loop: bool
     """Whether it may be answered there at all."""
     longest_wait: float
+    model: str = ""
+    version: str = ""
     rows: int = 0
     """Asked for and not answered yet."""
     pace: Pace = field(default_factory=Pace)
     waiting: deque[Question] = field(default_factory=deque)
     """For a thread."""
-    running: bool = False
+    running: int = 0
+    """Questions of the batch that a thread is answering."""
 
     @property
     def quick(self) -> bool:
@@ -86,8 +89,18 @@ class Lanes:
         lane = self._lanes.get(id(servable))
         return size <= SHORT and lane is not None and lane.quick
 
+    def all(self) -> list[Lane]:
+        """Those that are there now; may be asked by any thread, as `in_flight`."""
+        return list(self._lanes.values())
+
+    @property
+    def in_flight(self) -> int:
+        """Questions that wait or are being answered in a thread."""
+        return self._batcher.waiting + sum(len(lane.waiting) + lane.running for lane in self.all())
+
     def _opened(self, servable: Servable) -> Lane:
-        lane = self._lanes[id(servable)] = Lane(servable.upto is nowhere, servable.longest_wait)
+        named = servable.manifest.model, str(servable.number)
+        lane = self._lanes[id(servable)] = Lane(servable.upto is nowhere, servable.longest_wait, *named)
         weakref.finalize(servable, self._lanes.pop, id(servable), None)
         return lane
 
@@ -126,14 +139,14 @@ class Lanes:
             began = time.perf_counter()
             questions = [question for question in lane.batch() if not self._late(question, began)]
             if questions:
-                lane.running = True
+                lane.running = len(questions)
                 self._answering.answer_apart(questions, partial(self._ran, lane, questions, began))
 
     def _ran(self, lane: Lane, questions: Sequence[Question], began: float, cost: float) -> None:
         rows = sum(len(question.rows) for question in questions)
         lane.pace.note(rows, time.perf_counter() - began, cost)
         lane.rows -= rows
-        lane.running = False
+        lane.running = 0
         self._run(lane)
 
     def _late(self, question: Question, now: float) -> bool:

@@ -93,6 +93,8 @@ class PredictionLog:
         self._publish = publish
         self._flush = flush
         self._dirty = False
+        self.unsynced = 0
+        """Events that were written and not fsynced yet: to be shown, not to be relied on."""
 
     def write(self, model: str, events: Sequence[NewEvent]) -> None:
         """Hand the events to the kernel; raises what the log raises."""
@@ -101,15 +103,17 @@ class PredictionLog:
         faults.point("serving.before-log")
         self._publish(prediction_topic(model), events)
         self._dirty = True
+        self.unsynced += len(events)
         faults.point("serving.after-log")
 
     def flush(self) -> None:
         """Make all that was written survive a power cut; does nothing when all does."""
         if not self._dirty:
             return
-        self._dirty = False
+        self._dirty, written = False, self.unsynced
         try:
             self._flush()
+            self.unsynced -= written
         except ModelwayError as error:
             self._dirty = True
             _log.error("predictions are not fsynced: %s", error.problem)

@@ -1,5 +1,6 @@
 """A matrix of rows becomes answers at one go: what is accepted at a look stays an array; any other row is judged by itself."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,7 @@ from modelway.events.block import Block
 from modelway.serving.answer import Answer, Status, answer_rows, judged, unusable
 from modelway.serving.matrix import Matrix
 from modelway.serving.servable import OWN_KEY, Row, Servable
+from modelway.serving.traced import Marks
 
 _STATES: tuple[Status, ...] = ("ok", "refused", "error", "invalid")
 _OK, _REFUSED, _, _INVALID = range(len(_STATES))
@@ -76,14 +78,18 @@ class MatrixAnswers(Sequence[Answer]):
         )
 
 
-def answer_request(servable: Servable, request: str, rows: Sequence[Row], served: datetime) -> Sequence[Answer]:
+def answer_request(
+    servable: Servable, request: str, rows: Sequence[Row], served: datetime, marks: Marks | None = None
+) -> Sequence[Answer]:
     """The answers of one version to a request, in the order of its rows; raises EngineError when it fails."""
-    if type(rows) is Matrix and (made := _answered(servable, request, rows, served)) is not None:
+    if type(rows) is Matrix and (made := _answered(servable, request, rows, served, marks)) is not None:
         return made
-    return answer_rows(servable, [f"{request}/{index}" for index in range(len(rows))], rows, served)
+    return answer_rows(servable, [f"{request}/{index}" for index in range(len(rows))], rows, served, marks)
 
 
-def _answered(servable: Servable, request: str, rows: Matrix, served: datetime) -> MatrixAnswers | None:
+def _answered(
+    servable: Servable, request: str, rows: Matrix, served: datetime, marks: Marks | None
+) -> MatrixAnswers | None:
     """None where the version wants to see each row."""
     plain, manifest = servable.plain, servable.manifest
     named = manifest.key or OWN_KEY
@@ -105,7 +111,11 @@ def _answered(servable: Servable, request: str, rows: Matrix, served: datetime) 
         numbers[list(changed)] = list(changed.values())
     states = np.zeros(len(rows), np.uint8)
     states[list(reasons)] = _REFUSED
+    if marks is not None:
+        marks.featured = time.perf_counter()
     scored = _scores(servable, numbers if not reasons else numbers[states == _OK])
+    if marks is not None:
+        marks.inferred = time.perf_counter()
     if scored is None:
         return None
     wanted = scored.shape[1]

@@ -22,7 +22,7 @@ Routes = Callable[[], Mapping[str, Route]]
 Swapped = Callable[[str], None]
 """Told the model, when other versions answer from now on."""
 _RETRY_SECONDS = 2.0
-LOADS, EVICTIONS = "modelway_loads_total", "modelway_evictions_total"
+LOADS, EVICTIONS, LOAD_SECONDS = "modelway_loads_total", "modelway_evictions_total", "modelway_load_seconds"
 _log = logging.getLogger("modelway.serving")
 
 
@@ -120,9 +120,10 @@ class Models:
         swapped: Swapped = lambda model: None,
         room: Room | None = None,
         counted: Callable[[str, int], None] = lambda name, number: None,
+        observed: Callable[[str, float], None] = lambda name, value: None,
     ) -> None:
         self._load = load
-        self._room, self._counted = room, counted
+        self._room, self._counted, self._observed = room, counted, observed
         self._wanted: Mapping[str, Route] = {}
         self._used: dict[str, float] = {}
         self._mutex = threading.RLock()
@@ -176,12 +177,14 @@ class Models:
             route = self._wanted.get(model)
             if room is None or route is None or model in self.table.models:
                 return
+            began = self._seconds()
             self._make_room(room)
             before = room.held()
             self._used[model] = self._seconds()
             self._settle(model, route)
             room.note(before)
             self._counted(LOADS, 1)
+            self._observed(LOAD_SECONDS, self._seconds() - began)
 
     def _make_room(self, room: Room) -> None:
         if not room.lacks:

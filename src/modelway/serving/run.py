@@ -19,6 +19,8 @@ from modelway.serving.answering import Answering
 from modelway.serving.app import make_app
 from modelway.serving.asking import Asking, Server
 from modelway.serving.front import Front
+from modelway.serving.gauges import Gauges, watch_connections
+from modelway.serving.measured import REFUSED
 from modelway.serving.models import keep_looking
 from modelway.serving.rest import Rest
 from modelway.serving.wire.asgi import answering
@@ -128,8 +130,11 @@ async def _until(told: asyncio.Event, server: Server, doors: Doors, says: Path, 
 
 def asking_of(server: Server, pool: Executor) -> Asking:
     """What all edges of the running loop share; `pool` does what takes long."""
-    loading = ThreadPoolExecutor(1, "loading")
-    return Asking(server, Answering(server.log, server.shadow, server.clock, server.metrics, pool), loading)
+    loading, traces = ThreadPoolExecutor(1, "loading"), server.tracing is not None
+    answering = Answering(server.log, server.shadow, server.clock, server.metrics, pool, traces=traces)
+    asking = Asking(server, answering, loading)
+    server.metrics.watch(Gauges(server.metrics, asking).look)
+    return asking
 
 
 def listen(
@@ -138,7 +143,9 @@ def listen(
     """From now on the running loop answers HTTP."""
     server = asking.server
     front = Front(Rest(asking, limits.body), server.models.names, answering(make_app(server)))
-    return Listener(listening, front, limits, tls)
+    made = Listener(listening, front, limits, tls, lambda status: server.metrics.count(REFUSED, status=str(status)))
+    watch_connections(server.metrics, made)
+    return made
 
 
 def bind(host: str, port: int, fix: str = OTHER_PORT) -> socket.socket:

@@ -175,7 +175,7 @@ def running(
             env={**os.environ, **(env or {})},
         )
     try:
-        becomes(lambda: workspace.places.server.exists() or process.poll() is not None)
+        becomes(lambda: workspace.places.server.exists() or process.poll() is not None, 60)
         assert process.poll() is None, errors.read_text()
         yield json.loads(workspace.places.server.read_text())["url"], process
     finally:

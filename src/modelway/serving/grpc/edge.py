@@ -22,7 +22,8 @@ from modelway.serving.models import ColdError, Table
 from modelway.serving.protocol import read_rows
 from modelway.serving.question import Question, Upto
 from modelway.serving.servable import Servable
-from modelway.serving.status import status_of
+from modelway.serving.traced import Traced
+from modelway.tracing.context import TRACEPARENT, TRACERESPONSE
 
 EXTENSIONS = ("model_repository",)
 
@@ -40,8 +41,12 @@ class Edge:
         left = context.time_remaining()
         if left is not None and left <= 0:
             await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline was over when the request was read")
+        traced = self._traced(context)
         try:
-            return await self._asked(body, left)
+            answer = self._asked(body, left, traced)
+            if traced is not None:
+                context.set_trailing_metadata(((TRACERESPONSE.decode(), traced.response.decode()),))
+            return await answer
         except ModelwayError as error:
             await context.abort(code_of(error), details_of(error))
             raise
@@ -50,15 +55,25 @@ class Edge:
         """One ModelStreamInferResponse a request, in their order; a refused one does not end the stream."""
         async for body in bodies:
             try:
-                answered = messages.ModelInferResponse.FromString(await self._asked(body, context.time_remaining()))
+                asked = self._asked(body, context.time_remaining(), self._traced(context))
+                answered = messages.ModelInferResponse.FromString(await asked)
                 made = messages.ModelStreamInferResponse(infer_response=answered)
             except ModelwayError as error:
                 made = messages.ModelStreamInferResponse(error_message=str(error))
             yield made.SerializeToString()
 
-    def _asked(self, body: bytes, left: float | None) -> "asyncio.Future[bytes]":
+    def _traced(self, context: Any) -> Traced | None:
+        """Of a request that is sampled."""
+        if self._asking.begin is None:
+            return None
+        sent = [(key.encode(), value.encode() if isinstance(value, str) else value)
+                for key, value in context.invocation_metadata() or ()]  # fmt: skip
+        trace = self._asking.begin(dict(sent).get(TRACEPARENT), sent)
+        return None if trace is None else Traced(trace, time.perf_counter())
+
+    def _asked(self, body: bytes, left: float | None, traced: Traced | None = None) -> "asyncio.Future[bytes]":
         """The reply to come, within the seconds that are `left` to the call; raises ModelwayError for what is refused at once."""
-        began, model, label, asking = time.perf_counter(), "", "", self._asking
+        began, model, label, request, asking = time.perf_counter(), "", "", "", self._asking
         reply: asyncio.Future[bytes] = self._loop.create_future()
         try:
             frame = parse_frame(body)
@@ -71,10 +86,15 @@ class Edge:
             outputs = replies.chosen_outputs(servable, asked.outputs)
             rows = read_rows(asked, servable.required, servable.optional)
         except ColdError:
-            asking.warm(model, lambda: self._follow(reply, body, left), reply.set_exception)
+
+            def refuse(error: ModelwayError) -> None:
+                asking.telemetry.refused(request or asking.new_id(), model, "", error, began, traced)
+                reply.set_exception(error)
+
+            asking.warm(model, lambda: self._follow(reply, body, left, traced), refuse)
             return reply
         except ModelwayError as error:
-            asking.measure(asking.known(model), label, status_of(error), began)
+            asking.telemetry.refused(request or asking.new_id(), asking.known(model), label, error, began, traced)
             raise
         gathered = asking.at_once(servable, len(body))
         context = (reply, outputs, bool(frame.raw_input_contents), gathered)
@@ -85,13 +105,15 @@ class Edge:
             min(times, default=None),
             asked.routing_key,
         )
+        if traced is not None:
+            traced.asked, question.traced = time.perf_counter(), traced
         (self._gathering if gathered else asking).ask(question, len(body))
         return reply
 
-    def _follow(self, reply: "asyncio.Future[bytes]", body: bytes, left: float | None) -> None:
+    def _follow(self, reply: "asyncio.Future[bytes]", body: bytes, left: float | None, traced: Traced | None) -> None:
         """The model is in memory now: what becomes of the request becomes of `reply`."""
         try:
-            asked = self._asked(body, left)
+            asked = self._asked(body, left, traced)
         except ModelwayError as error:
             reply.set_exception(error)
             return
@@ -104,7 +126,7 @@ class Edge:
         made = self._replies.format(question.servable, question.request, answers, upto, outputs, raw)
         if not reply.done():  # the client has gone
             reply.set_result(made)
-        self._asking.measure(question.model, str(question.servable.number), 200, question.began)
+        self._asking.telemetry.answered(question)
 
     def _fail(self, question: Question, error: ModelwayError) -> None:
         reply, _, _, gathered = question.context
@@ -112,7 +134,7 @@ class Edge:
             self._gathering.answered()
         if not reply.done():
             reply.set_exception(error)
-        self._asking.measure(question.model, str(question.servable.number), status_of(error), question.began)
+        self._asking.telemetry.failed(question, error)
 
     # -- what is no inference ----------------------------------------------------------------------------------------------
 

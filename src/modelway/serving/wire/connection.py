@@ -33,6 +33,8 @@ class Wire:
     """Seconds, at the last look: asking the loop for each request costs more than the precision is worth."""
     gone: Callable[[], None] = lambda: None
     """Called when a connection has ended."""
+    refused: Callable[[int], None] = lambda status: None
+    """Called with the status of a request that could not be read."""
     connections: set["Connection"] = field(default_factory=set)
     hosts: set[bytes | None] = field(default_factory=set)
     """Host headers that were looked at and are valid."""
@@ -264,6 +266,7 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             return
         body = orjson.dumps({"error": f"{refusal.problem}\n  fix: {refusal.fix}"})
+        self._wire.refused(refusal.status)
         self._transport.write(response(refusal.status, body, JSON, (), date=self._wire.date, persistence=CLOSE))
         self._finish(refused=True)
 

@@ -6,6 +6,7 @@ import logging
 import select
 import socket
 import ssl
+from collections.abc import Callable
 
 from modelway.serving.wire.connection import Connection, Handle, Wire
 from modelway.serving.wire.limits import DEFAULT, Limits
@@ -22,14 +23,19 @@ class Listener:
     """Takes connections from a listening socket, which others may share: one at each turn of the loop, so that all get some."""
 
     def __init__(
-        self, listening: socket.socket, handle: Handle, limits: Limits = DEFAULT, tls: ssl.SSLContext | None = None
+        self,
+        listening: socket.socket,
+        handle: Handle,
+        limits: Limits = DEFAULT,
+        tls: ssl.SSLContext | None = None,
+        refused: Callable[[int], None] = lambda status: None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._listening, self._tls = listening, tls
         self._taking = self._stopping = self._short = self._said = False
         self._opening: set[asyncio.Task[None]] = set()
         self._looking: asyncio.TimerHandle | None = None
-        self.wire = Wire(handle, limits, self._loop.time(), gone=self._take)
+        self.wire = Wire(handle, limits, self._loop.time(), gone=self._take, refused=refused)
         listening.setblocking(False)
         self._look()
         self._take()
