@@ -13,12 +13,15 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from modelway.errors import ServerError
+from modelway.serving.access import Access
 from modelway.serving.answering import Answering
 from modelway.serving.app import make_app
 from modelway.serving.asking import Asking, Server
 from modelway.serving.front import Front
+from modelway.serving.guarded import Guarded
 from modelway.serving.models import keep_looking
 from modelway.serving.rest import Rest
 from modelway.serving.wire.asgi import answering
@@ -39,21 +42,29 @@ OTHER_GRPC_PORT = "set another port in stack.yaml, serving: {grpc: {port: 8002}}
 
 @dataclass(frozen=True, slots=True)
 class GrpcPort:
-    """Where gRPC is answered; 0 is a free port. `shared`: several processes listen there, the kernel shares out who connects."""
+    """Where gRPC is answered; 0 is a free port. `shared`: several processes listen there, the kernel shares out who connects.
+
+    `credentials`: gRPC's, for TLS (see `grpc/secure.py`).
+    """
 
     number: int
     shared: bool = False
+    credentials: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """Where clients come in: a socket that was bound to `host` for HTTP, with `tls` or without, and a port for gRPC."""
+    """Where clients come in: a socket that was bound to `host` for HTTP, with `tls` or without, and a port for gRPC.
+
+    `access`: who may; None: everybody.
+    """
 
     listening: socket.socket
     host: str
     tls: ssl.SSLContext | None = None
     grpc: GrpcPort | None = None
     limits: Limits = DEFAULT
+    access: Access | None = None
 
     @property
     def url(self) -> str:
@@ -110,11 +121,18 @@ async def _until(told: asyncio.Event, server: Server, doors: Doors, says: Path, 
             from modelway.serving.grpc.listener import open_listener
 
             second = await open_listener(
-                asking, doors.host, grpc.number, limits, shared=grpc.shared, fix=OTHER_GRPC_PORT
+                asking,
+                doors.host,
+                grpc.number,
+                limits,
+                shared=grpc.shared,
+                credentials=grpc.credentials,
+                access=doors.access,
+                fix=OTHER_GRPC_PORT,
             )
             said["grpc"] = f"{near(doors.host)}:{second.port}"
             stops.append(second.stop)
-        stops.append(listen(asking, doors.listening, limits, doors.tls).stop)
+        stops.append(listen(asking, doors.listening, limits, doors.tls, doors.access).stop)
         flushing = asyncio.create_task(server.log.keep_flushing(fsync_ms))
         _write(says, said)
         try:
@@ -133,12 +151,17 @@ def asking_of(server: Server, pool: Executor) -> Asking:
 
 
 def listen(
-    asking: Asking, listening: socket.socket, limits: Limits = DEFAULT, tls: ssl.SSLContext | None = None
+    asking: Asking,
+    listening: socket.socket,
+    limits: Limits = DEFAULT,
+    tls: ssl.SSLContext | None = None,
+    access: Access | None = None,
 ) -> Listener:
     """From now on the running loop answers HTTP."""
     server = asking.server
-    front = Front(Rest(asking, limits.body), server.models.names, answering(make_app(server)))
-    return Listener(listening, front, limits, tls)
+    app = make_app(server, guarded=access is not None)
+    front = Front(Rest(asking, limits.body), server.models.names, answering(app))
+    return Listener(listening, front if access is None else Guarded(front, access, app.routes), limits, tls)
 
 
 def bind(host: str, port: int, fix: str = OTHER_PORT) -> socket.socket:

@@ -189,6 +189,7 @@ def test_every_metric_of_the_server_is_explained_and_documented():
         measured.DROPPED,
         measured.SWAPS,
         measured.UNLOGGED,
+        measured.ACCESS_REFUSALS,
         models.LOADS,
         models.EVICTIONS,
     }
