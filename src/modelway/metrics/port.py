@@ -12,6 +12,7 @@ HELP: Mapping[str, str] = {
     "modelway_swaps_total": "Exchanges of the versions that answer, under load, by model.",
     "modelway_unlogged_rows_total": "Rows that were answered though their prediction could not be logged, by model.",
     "modelway_access_refusals_total": "Requests without a token that allows them, by protocol and reason.",
+    "modelway_wire_refusals_total": "Requests over HTTP that were refused before they could be read, by status and reason.",
     "modelway_loads_total": "Models that were loaded because somebody asked for them.",
     "modelway_evictions_total": "Models that were taken out of memory to make room for others.",
     "modelway_ingestion_lag_events": "Events of a topic that its table has not seen.",

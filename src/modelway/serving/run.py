@@ -22,9 +22,11 @@ from modelway.serving.app import make_app
 from modelway.serving.asking import Asking, Server
 from modelway.serving.front import Front
 from modelway.serving.guarded import Guarded
+from modelway.serving.measured import WIRE_REFUSALS
 from modelway.serving.models import keep_looking
 from modelway.serving.rest import Rest
 from modelway.serving.wire.asgi import answering
+from modelway.serving.wire.heads import Refusal
 from modelway.serving.wire.limits import DEFAULT, Limits
 from modelway.serving.wire.listener import Listener
 
@@ -161,7 +163,12 @@ def listen(
     server = asking.server
     app = make_app(server, guarded=access is not None)
     front = Front(Rest(asking, limits.body), server.models.names, answering(app))
-    return Listener(listening, front if access is None else Guarded(front, access, app.routes), limits, tls)
+
+    def refused(refusal: Refusal) -> None:
+        server.metrics.count(WIRE_REFUSALS, status=str(refusal.status), reason=refusal.reason)
+
+    handle = front if access is None else Guarded(front, access, app.routes)
+    return Listener(listening, handle, limits, tls, refused)
 
 
 def bind(host: str, port: int, fix: str = OTHER_PORT) -> socket.socket:

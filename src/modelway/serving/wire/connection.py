@@ -33,6 +33,8 @@ class Wire:
     """Seconds, at the last look: asking the loop for each request costs more than the precision is worth."""
     gone: Callable[[], None] = lambda: None
     """Called when a connection has ended."""
+    refused: Callable[[Refusal], None] = lambda refusal: None
+    """Called for each request that is refused before it is one."""
     connections: set["Connection"] = field(default_factory=set)
     hosts: set[bytes | None] = field(default_factory=set)
     """Host headers that were looked at and are valid."""
@@ -135,6 +137,7 @@ class Connection(asyncio.Protocol):
         if self._deaf:
             return
         self._deaf = True
+        self._wire.refused(refusal)
         self._waiting.append(refusal)
         if self._busy is None and not self._to_go_on:
             self._next()

@@ -52,7 +52,9 @@ class Reader:
             if self._refusal is None:
                 if isinstance(error, httptools.HttpParserCallbackError):
                     raise  # a fault of this module
-                self._refusal = heads.Refusal(400, f"no request in HTTP/1.1: {error}", "send what RFC 9112 allows")
+                self._refusal = heads.Refusal(
+                    400, "malformed", f"no request in HTTP/1.1: {error}", "send what RFC 9112 allows"
+                )
             self._refuse_now(self._refusal)
         if self.reading:  # of a chunk that began with something else, it is not known how much is of this
             self._framing += 1 if self._mixed else size
