@@ -62,13 +62,13 @@ class Guarded:
 
 
 def needed_for(routes: Sequence[BaseRoute], target: bytes) -> Role:
-    """The role that a path needs, the query left out: of all routes that it fits, the highest.
+    """The role that a path needs, the query left out: of all routes that it fits, the highest. A route of another kind fits all.
 
     What fits none has no effect: to be told so, any token will do. Inference over the hot path is among these at most.
     """
     path = unquote(target.partition(b"?")[0].decode("latin-1"))
-    fit = (route.path for route in routes if isinstance(route, Route) and route.path_regex.match(path))
-    return max((ROLES.get(path, Role.OPERATE) for path in fit), default=Role.INFER)
+    fit = (route for route in routes if not isinstance(route, Route) or route.path_regex.match(path))
+    return max((ROLES.get(getattr(route, "path", ""), Role.OPERATE) for route in fit), default=Role.INFER)
 
 
 def _challenge(error: AccessError) -> Header:

@@ -40,7 +40,7 @@ def add(database: Database, token: Token, reason: str) -> None:
                 f"choose another name, or `modelway token revoke {token.name}` first",
             )
         connection.execute(settings.insert().values(name=_KIND + token.name, value=json.dumps(told)))
-        _tell(connection, "token new", token.name, token.role, token.who, reason, token.made)
+        _tell(connection, "token new", token, token.who, reason, token.made)
 
 
 def revoke(database: Database, name: str, who: str, reason: str, now: datetime) -> Token:
@@ -51,7 +51,7 @@ def revoke(database: Database, name: str, who: str, reason: str, now: datetime) 
             raise NotFoundError(f"there is no token {name!r}", "modelway token list")
         token = _token(found)
         connection.execute(settings.delete().where(settings.c.name == _KIND + name))
-        _tell(connection, "token revoke", name, token.role, who, reason, now)
+        _tell(connection, "token revoke", token, who, reason, now)
         return token
 
 
@@ -68,15 +68,16 @@ def _token(text: str) -> Token:
     return Token(told["name"], told["role"], told["digest"], told["who"], datetime.fromisoformat(told["made"]))
 
 
-def _tell(connection: sa.Connection, action: str, name: str, role: str, who: str, reason: str, now: datetime) -> None:
+def _tell(connection: sa.Connection, action: str, token: Token, who: str, reason: str, now: datetime) -> None:
+    """Each happens once to a token; by time they could not be told apart, which stands still in a replay."""
     ledger.write(
         connection,
         at=now,
         who=who,
         action=action,
         model=ALL,
-        subject=name,
+        subject=token.name,
         reason=reason,
-        data={"role": role},
-        request=f"{action}/{name}/{now.isoformat()}",
+        data={"role": token.role},
+        request=f"{action}/{token.digest}",
     )

@@ -12,6 +12,7 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.routing import Mount
 
 from modelway.flow.serving import server_of
 from modelway.metrics.memory import MemoryMetrics
@@ -109,6 +110,7 @@ def test_what_is_on_no_list_needs_the_highest_role(monkeypatch):
     assert needed_for(ROUTES, b"/metrics?x=1") is Role.OPERATE
     monkeypatch.delitem(ROLES, "/ping")  # type: ignore[arg-type]
     assert needed_for(ROUTES, b"/ping") is Role.OPERATE
+    assert needed_for([*ROUTES, Mount("/console", lambda *given: None)], b"/console/all") is Role.OPERATE
 
 
 WORDS = [

@@ -38,8 +38,7 @@ def test_a_name_is_taken_once_and_free_again_when_revoked(database):
     with pytest.raises(UsageError, match="already"):
         tokens.add(database, made("checkout"), "x")
     tokens.revoke(database, "checkout", "ann", "x", AT)
-    again = made("checkout", "operate")
-    tokens.add(database, tokens.Token(again.name, again.role, again.digest, "ann", AT.replace(hour=1)), "x")
+    tokens.add(database, made("checkout", "operate"), "x")  # at the same moment, as in a replay
     assert [token.role for token in tokens.every(database)] == ["operate"]
     assert len(ledger.history(database)) == 3
 
