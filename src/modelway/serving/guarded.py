@@ -61,6 +61,11 @@ class Guarded:
         return needed
 
 
+def knows(access: Access, fields: Mapping[bytes, bytes]) -> bool:
+    """Whether the headers bear a token that holds."""
+    return access.role_of(fields.get(b"authorization")) is not None
+
+
 def needed_for(routes: Sequence[BaseRoute], target: bytes) -> Role:
     """The role that a path needs, the query left out: of all routes that it fits, the highest. A route of another kind fits all.
 

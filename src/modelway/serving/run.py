@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from modelway.serving.answering import Answering
 from modelway.serving.app import make_app
 from modelway.serving.asking import Asking, Server
 from modelway.serving.front import Front
-from modelway.serving.guarded import Guarded
+from modelway.serving.guarded import Guarded, knows
 from modelway.serving.measured import WIRE_REFUSALS
 from modelway.serving.models import keep_looking
 from modelway.serving.rest import Rest
@@ -167,8 +168,9 @@ def listen(
     def refused(refusal: Refusal) -> None:
         server.metrics.count(WIRE_REFUSALS, status=str(refusal.status), reason=refusal.reason)
 
-    handle = front if access is None else Guarded(front, access, app.routes)
-    return Listener(listening, handle, limits, tls, refused)
+    if access is None:
+        return Listener(listening, front, limits, tls, refused)
+    return Listener(listening, Guarded(front, access, app.routes), limits, tls, refused, partial(knows, access))
 
 
 def bind(host: str, port: int, fix: str = OTHER_PORT) -> socket.socket:

@@ -1,5 +1,6 @@
 """Who may ask for what: pure, and at the doors of both protocols, for every path and every call."""
 
+import json
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -23,7 +24,9 @@ from modelway.serving.front import Front
 from modelway.serving.grpc import guarded as calls
 from modelway.serving.grpc.listener import _calls
 from modelway.serving.guarded import ROLES, needed_for
+from modelway.serving.measured import WIRE_REFUSALS
 from modelway.serving.status import ForbiddenError, UnauthenticatedError
+from modelway.testing.metrics import parse_exposition, sample
 from tests.support.serving import serving_both
 from tests.unit.serving.made import make_workspace, put_version, request, route
 from tests.unit.serving.test_grpc import ONE, infer_request
@@ -221,6 +224,30 @@ def test_a_connection_goes_on_after_a_refusal(client):
     for _ in range(3):
         assert ask(client, "/v2/models/{model}/infer", "POST", bearer(Role.INFER)).status_code == 200
         assert ask(client, "/v2/models/{model}/infer", "POST", {}).status_code == 401
+
+
+@pytest.mark.parametrize("chunks", [False, True])
+def test_who_has_no_token_cannot_make_the_server_keep_a_large_body(client, metrics, chunks):
+    """Not even where no token is needed; it is refused before it was read."""
+    large, small = b" " * 2_000_000 + json.dumps(ROW).encode(), json.dumps(ROW).encode()
+
+    def post(path: str, body: bytes, headers: dict[str, str]) -> httpx.Response:
+        return client.post(path, headers=headers, content=iter([body]) if chunks else body)
+
+    assert post("/v2/models/loans/infer", large, bearer(Role.INFER)).status_code == 200
+
+    def counted() -> float:
+        told = sample(WIRE_REFUSALS, status="413", reason="stranger_body")
+        return parse_exposition(metrics.exposition()).get(told, 0)
+
+    before = counted()
+    for path in ("/v2/models/loans/infer", "/ping"):
+        for headers in ({}, {"authorization": f"Bearer {make_token()}"}):
+            reply = post(path, large, headers)
+            assert reply.status_code == 413
+            assert "no token came with it" in reply.json()["error"]
+    assert counted() == before + 4
+    assert post("/v2/models/loans/infer", small, {}).status_code == 401
 
 
 # -- gRPC ------------------------------------------------------------------------------------------------------------------

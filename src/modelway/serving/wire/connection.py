@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Any, cast
@@ -33,6 +33,8 @@ class Wire:
     """Seconds, at the last look: asking the loop for each request costs more than the precision is worth."""
     gone: Callable[[], None] = lambda: None
     """Called when a connection has ended."""
+    knows: Callable[[Mapping[bytes, bytes]], bool] | None = None
+    """Whether these headers' sender may send a large body; None: everybody may."""
     refused: Callable[[Refusal], None] = lambda refusal: None
     """Called for each request that is refused before it is one."""
     connections: set["Connection"] = field(default_factory=set)
@@ -41,6 +43,11 @@ class Wire:
     date: bytes = b""
     closing: bool = False
     """Each answer is the last of its connection."""
+    small: int = 0
+    """Bytes of a body that anybody may send."""
+
+    def __post_init__(self) -> None:
+        self.small = min(self.limits.body, self.limits.stranger_body)
 
     def look(self, now: float) -> None:
         """To be called every `limits.look` seconds."""

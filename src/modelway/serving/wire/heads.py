@@ -13,7 +13,7 @@ _ABSOLUTE = re.compile(rb"https?://([^/?#]+)([^#]*)", re.IGNORECASE)
 
 REASONS = (
     *("malformed", "version", "host", "coding", "target", "expectation"),
-    *("head_size", "header_count", "target_size", "body_size", "slow_head", "slow_body"),
+    *("head_size", "header_count", "target_size", "body_size", "stranger_body", "slow_head", "slow_body"),
 )
 
 
@@ -99,6 +99,11 @@ def target_too_long(limits: Limits) -> Refusal:
 
 def body_too_large(limits: Limits) -> Refusal:
     return Refusal(413, "body_size", f"the body is larger than {limits.body:,} bytes", "send fewer rows in one request")
+
+
+def body_of_a_stranger(limits: Limits) -> Refusal:
+    problem = f"the body is larger than {limits.stranger_body:,} bytes, and no token came with it that holds"
+    return Refusal(413, "stranger_body", problem, "send `Authorization: Bearer TOKEN`")
 
 
 def head_too_slow(limits: Limits) -> Refusal:
