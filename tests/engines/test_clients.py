@@ -45,12 +45,12 @@ def address(workspace: Workspace, url: str) -> str:
     return str(grpc_address(workspace))
 
 
-def told(script: str, address: str) -> Any:
+def told(script: str, *words: str) -> Any:
     """What a script of the clients' environment printed."""
     place = os.environ.get("MODELWAY_TEST_CLIENTS")
     if not place:
         missing("the clients of others (tools/clients.sh DIR, MODELWAY_TEST_CLIENTS=DIR)")
-    command = [str(Path(str(place)) / "bin" / "python"), str(HERE / script), address]
+    command = [str(Path(str(place)) / "bin" / "python"), str(HERE / script), *words]
     clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=180, env=clean)
     assert done.returncode == 0, done.stderr

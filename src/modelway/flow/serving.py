@@ -6,7 +6,9 @@ Imports no library for tables or training, and nothing that does: the server's p
 import hashlib
 import socket
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelway.contracts.contract import from_plain
@@ -14,6 +16,7 @@ from modelway.contracts.row import compile_row as compile_check
 from modelway.errors import NotFoundError, SpecError
 from modelway.features.plan import Plan
 from modelway.features.rows import compile_row, groups_of
+from modelway.flow.access import access_kept
 from modelway.flow.figures import figures_kept
 from modelway.flow.forms import open_run
 from modelway.flow.online import FRESHNESS, Follower, follower_of
@@ -40,6 +43,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from ssl import SSLContext
 
+    from grpc import ServerCredentials
+
     from modelway.events.log import NewEvent
     from modelway.spec.stack import Online
 
@@ -56,17 +61,18 @@ def run_server(
     """
     serving, places, tls = workspace.stack.serving, workspace.places, tls_of(workspace)
     shown: Metrics = workspace.metrics
-    grpc = GrpcPort(serving.grpc.port) if serving.grpc else None
+    grpc = GrpcPort(serving.grpc.port, credentials=grpc_tls_of(workspace)) if serving.grpc else None
     if grpc is not None and grpc_port is not None:
-        grpc = GrpcPort(grpc_port, shared=True)
+        grpc = replace(grpc, number=grpc_port, shared=True)
     with ExitStack() as beside:
         if number == 0:
             beside.enter_context(figures_kept(workspace))
         if serving.workers > 1:
             shown = beside.enter_context(shared(workspace.metrics, places.figures, number))
+        access = beside.enter_context(access_kept(workspace, shown))
         serve(
             server_of(workspace, number, shown),
-            Doors(listening or bind(serving.host, serving.port), serving.host, tls, grpc),
+            Doors(listening or bind(serving.host, serving.port), serving.host, tls, grpc, access=access),
             says=places.worker(number),
             fsync_ms=workspace.stack.events.folder.fsync_ms,
         )
@@ -74,13 +80,28 @@ def run_server(
 
 def tls_of(workspace: Workspace) -> "SSLContext | None":
     """As stack.yaml says; None for plain text. Raises ServerError for files that cannot be used."""
+    files = _tls_files(workspace)
+    return None if files is None else speaking(*files)
+
+
+def grpc_tls_of(workspace: Workspace) -> "ServerCredentials | None":
+    """The same for gRPC, from files that `tls_of` has found to be good."""
+    if (files := _tls_files(workspace)) is None:
+        return None
+    from modelway.serving.grpc.secure import credentials_of
+
+    return credentials_of(*files)
+
+
+def _tls_files(workspace: Workspace) -> tuple[Path, Path, str] | None:
+    """Certificate, key, and the key's password, "" for none."""
     asked, root = workspace.stack.serving.tls, workspace.places.root
     if asked is None:
         return None
     password = ""
-    with suppress(NotFoundError):  # a key without a password
+    with suppress(NotFoundError):
         password = workspace.secrets.get("serving_key_password")
-    return speaking(root / asked.certificate, root / asked.key, password)
+    return root / asked.certificate, root / asked.key, password
 
 
 def server_of(workspace: Workspace, number: int = 0, shown: Metrics | None = None) -> Server:

@@ -24,8 +24,8 @@ _MODEL = "/v2/models/{model}"
 EXTENSIONS = ("binary_tensor_data", "model_repository")
 
 
-def make_app(server: Server) -> Starlette:
-    """The application; `server` is shared with the hot path."""
+def make_app(server: Server, *, guarded: bool = False) -> Starlette:
+    """The application; `server` is shared with the hot path. `guarded`: what is open to all says no more than yes or no."""
 
     async def about(_: Request) -> Response:
         return _json({"name": "modelway", "version": modelway.__version__, "extensions": EXTENSIONS})
@@ -36,7 +36,7 @@ def make_app(server: Server) -> Starlette:
     async def ready(_: Request) -> Response:
         table = server.models.table
         told = {"ready": table.ready, "problems": table.problems, "shadow_waiting": server.shadow.waiting}
-        return _json(told, 200 if table.ready else 503)
+        return _json({"ready": table.ready} if guarded else told, 200 if table.ready else 503)
 
     async def metrics(_: Request) -> Response:
         return Response(await asyncio.to_thread(_shown, server), media_type=_TEXT)

@@ -12,18 +12,23 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from modelway.errors import ServerError
+from modelway.serving.access import Access
 from modelway.serving.answering import Answering
 from modelway.serving.app import make_app
 from modelway.serving.asking import Asking, Server
 from modelway.serving.front import Front
 from modelway.serving.gauges import Gauges, watch_connections
-from modelway.serving.measured import REFUSED
+from modelway.serving.guarded import Guarded, knows
+from modelway.serving.measured import WIRE_REFUSALS
 from modelway.serving.models import keep_looking
 from modelway.serving.rest import Rest
 from modelway.serving.wire.asgi import answering
+from modelway.serving.wire.heads import Refusal
 from modelway.serving.wire.limits import DEFAULT, Limits
 from modelway.serving.wire.listener import Listener
 
@@ -41,21 +46,29 @@ OTHER_GRPC_PORT = "set another port in stack.yaml, serving: {grpc: {port: 8002}}
 
 @dataclass(frozen=True, slots=True)
 class GrpcPort:
-    """Where gRPC is answered; 0 is a free port. `shared`: several processes listen there, the kernel shares out who connects."""
+    """Where gRPC is answered; 0 is a free port. `shared`: several processes listen there, the kernel shares out who connects.
+
+    `credentials`: gRPC's, for TLS (see `grpc/secure.py`).
+    """
 
     number: int
     shared: bool = False
+    credentials: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """Where clients come in: a socket that was bound to `host` for HTTP, with `tls` or without, and a port for gRPC."""
+    """Where clients come in: a socket that was bound to `host` for HTTP, with `tls` or without, and a port for gRPC.
+
+    `access`: who may; None: everybody.
+    """
 
     listening: socket.socket
     host: str
     tls: ssl.SSLContext | None = None
     grpc: GrpcPort | None = None
     limits: Limits = DEFAULT
+    access: Access | None = None
 
     @property
     def url(self) -> str:
@@ -112,11 +125,18 @@ async def _until(told: asyncio.Event, server: Server, doors: Doors, says: Path, 
             from modelway.serving.grpc.listener import open_listener
 
             second = await open_listener(
-                asking, doors.host, grpc.number, limits, shared=grpc.shared, fix=OTHER_GRPC_PORT
+                asking,
+                doors.host,
+                grpc.number,
+                limits,
+                shared=grpc.shared,
+                credentials=grpc.credentials,
+                access=doors.access,
+                fix=OTHER_GRPC_PORT,
             )
             said["grpc"] = f"{near(doors.host)}:{second.port}"
             stops.append(second.stop)
-        stops.append(listen(asking, doors.listening, limits, doors.tls).stop)
+        stops.append(listen(asking, doors.listening, limits, doors.tls, doors.access).stop)
         flushing = asyncio.create_task(server.log.keep_flushing(fsync_ms))
         _write(says, said)
         try:
@@ -138,12 +158,25 @@ def asking_of(server: Server, pool: Executor) -> Asking:
 
 
 def listen(
-    asking: Asking, listening: socket.socket, limits: Limits = DEFAULT, tls: ssl.SSLContext | None = None
+    asking: Asking,
+    listening: socket.socket,
+    limits: Limits = DEFAULT,
+    tls: ssl.SSLContext | None = None,
+    access: Access | None = None,
 ) -> Listener:
     """From now on the running loop answers HTTP."""
     server = asking.server
-    front = Front(Rest(asking, limits.body), server.models.names, answering(make_app(server)))
-    made = Listener(listening, front, limits, tls, lambda status: server.metrics.count(REFUSED, status=str(status)))
+    app = make_app(server, guarded=access is not None)
+    front = Front(Rest(asking, limits.body), server.models.names, answering(app))
+
+    def refused(refusal: Refusal) -> None:
+        server.metrics.count(WIRE_REFUSALS, status=str(refusal.status), reason=refusal.reason)
+
+    if access is None:
+        made = Listener(listening, front, limits, tls, refused)
+    else:
+        guarded = Guarded(front, access, app.routes)
+        made = Listener(listening, guarded, limits, tls, refused, partial(knows, access))
     watch_connections(server.metrics, made)
     return made
 

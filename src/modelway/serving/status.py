@@ -11,6 +11,22 @@ class TooLargeError(DataError):
     """A body beyond the limit."""
 
 
+class AccessError(StateError):
+    """Who asks may not; `reason` is that by which it is counted."""
+
+    def __init__(self, problem: str, fix: str, *, reason: str) -> None:
+        super().__init__(problem, fix)
+        self.reason = reason
+
+
+class UnauthenticatedError(AccessError):
+    """No token, or none that holds."""
+
+
+class ForbiddenError(AccessError):
+    """A token of another role is needed."""
+
+
 class LateError(StateError):
     """The client's time was over before an answer was there."""
 
@@ -23,6 +39,8 @@ _STATUSES: tuple[tuple[type[ModelwayError], int], ...] = (
     (TooLargeError, 413),
     (MethodError, 405),
     (NotFoundError, 404),
+    (UnauthenticatedError, 401),
+    (ForbiddenError, 403),
     (LateError, 504),
     (BusyError, 429),
     (DataError, 400),

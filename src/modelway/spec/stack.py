@@ -126,13 +126,9 @@ class Serving(Part):
     """Whether every request that is answered is written to the server's log; what failed always is. It costs about a fifth of a
     small request's processor time: for looking into something, not for ever."""
     grpc: Grpc | None = None
-    """The Open Inference Protocol over gRPC too, on a port of its own; absent: HTTP alone. Not together with `tls` yet."""
-
-    @model_validator(mode="after")
-    def _nothing_plain(self) -> "Serving":
-        if self.tls is not None and self.grpc is not None:
-            raise ValueError("grpc is not encrypted yet, and tls asks for nothing in plain text: leave one of them out")
-        return self
+    """The Open Inference Protocol over gRPC too, on a port of its own; absent: HTTP alone."""
+    access: Literal["open", "tokens"] = "open"
+    """`tokens`: who asks needs a bearer token, as `modelway token new` makes them, over HTTP and over gRPC. `open`: nobody does."""
 
 
 class DeltaTables(Part):

@@ -3,7 +3,14 @@
 import grpc
 
 from modelway.errors import DataError, EngineError, ModelwayError, NotFoundError, StateError
-from modelway.serving.status import BusyError, LateError, MethodError, TooLargeError
+from modelway.serving.status import (
+    BusyError,
+    ForbiddenError,
+    LateError,
+    MethodError,
+    TooLargeError,
+    UnauthenticatedError,
+)
 
 _MOST_BYTES = 2_000
 """Of details: they travel among the trailers, in at most three times as many bytes, and a client takes 8 KB of them."""
@@ -11,6 +18,8 @@ _CODES: tuple[tuple[type[ModelwayError], grpc.StatusCode], ...] = (
     (TooLargeError, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (MethodError, grpc.StatusCode.UNIMPLEMENTED),
     (NotFoundError, grpc.StatusCode.NOT_FOUND),
+    (UnauthenticatedError, grpc.StatusCode.UNAUTHENTICATED),
+    (ForbiddenError, grpc.StatusCode.PERMISSION_DENIED),
     (LateError, grpc.StatusCode.DEADLINE_EXCEEDED),
     (BusyError, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (DataError, grpc.StatusCode.INVALID_ARGUMENT),

@@ -12,10 +12,12 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from modelway.errors import ModelwayError, ServerError
+from modelway.serving.access import Access
 from modelway.serving.asking import Asking
 from modelway.serving.grpc import inference_pb2 as messages
 from modelway.serving.grpc.codes import code_of, details_of
 from modelway.serving.grpc.edge import Edge
+from modelway.serving.grpc.guarded import Guard
 from modelway.serving.wire.limits import DEFAULT, Limits
 
 SERVICE: str = messages.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
@@ -55,14 +57,19 @@ async def open_listener(
     *,
     shared: bool = False,
     credentials: grpc.ServerCredentials | None = None,
+    access: Access | None = None,
     fix: str = "",
 ) -> Listener:
     """From now on the running loop answers. `port` 0 takes a free one, `shared` one that other processes may have too.
 
-    Without `credentials` nothing is encrypted. Raises ServerError, with this `fix`, when the address cannot be bound.
+    Without `credentials` nothing is encrypted; without `access` everybody is answered. Raises ServerError, with this `fix`, when
+    the address cannot be bound.
     """
     edge = Edge(asking)
-    server = aio.server(options=_options(limits, shared), maximum_concurrent_rpcs=limits.connections)
+    guards = None if access is None else [Guard(access)]
+    server = aio.server(
+        interceptors=guards, options=_options(limits, shared), maximum_concurrent_rpcs=limits.connections
+    )
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, _calls(edge)),))
     servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
