@@ -242,14 +242,17 @@ def test_a_process_sends_what_waits_before_it_ends_and_logs_json(tmp_path):
         workspace.places.stack.write_text(stack)
         with running(workspace) as (url, process), httpx.Client(base_url=url, timeout=20) as client:
             answer = client.post(LOANS, json=request(rows, id='a "b"\n'))
+            many = client.post(LOANS, json=request([{"id": f"r{n}", "income": float(n)} for n in range(40)]))
             assert client.post("/v2/models/nobody/infer", json=request(rows)).status_code == 404
             process.send_signal(signal.SIGTERM)
             assert process.wait(20) == 0
-        trace = answer.headers["traceresponse"].split("-")[1]
-        assert {one.name for one in collector.of(trace)} == {"infer", "queue", "features", "inference", "log"}
-    (event,) = predictions(workspace)
+        matrix, trace = (one.headers["traceresponse"].split("-")[1] for one in (many, answer))
+        for found, number in ((by_name(collector.of(matrix)), 40), (by_name(collector.of(trace)), 1)):
+            assert set(found) == {"infer", "queue", "features", "inference", "log"}
+            assert found["inference"].attributes["batch.rows"] == number
+    event = next(one for one in predictions(workspace) if one["index"] == 0 and one["key"] == "r")
     lines = [json.loads(line) for line in (workspace.places.logs / "server.log").read_text().splitlines()]
-    told = {line["status"]: line for line in lines if "request" in line}
+    told = {line["status"]: line for line in reversed(lines) if "request" in line}
     assert told[200]["request"] == event["request"] == 'a "b"\n'
     assert (told[200]["trace"], told[200]["rows"]) == (trace, 1)
     assert (told[404]["level"], told[404]["error"]) == ("WARNING", "NotFoundError")
