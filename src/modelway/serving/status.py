@@ -31,5 +31,15 @@ _STATUSES: tuple[tuple[type[ModelwayError], int], ...] = (
 )
 
 
+def told(error: ModelwayError, most: int) -> str:
+    """Problem and fix in about `most` bytes; a long problem is cut, so that the fix is still said."""
+    room = most - len(error.fix[:most].encode())
+    problem = error.problem.encode()
+    if len(problem) <= room:
+        return str(error)
+    cut = problem[: max(room, 200)].decode(errors="ignore") + "…"
+    return str(ModelwayError(cut, error.fix.encode()[: most - 200].decode(errors="ignore")))
+
+
 def status_of(error: ModelwayError) -> int:
     return next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)

@@ -53,7 +53,7 @@ class Edge:
                 answered = messages.ModelInferResponse.FromString(await self._asked(body, context.time_remaining()))
                 made = messages.ModelStreamInferResponse(infer_response=answered)
             except ModelwayError as error:
-                made = messages.ModelStreamInferResponse(error_message=str(error))
+                made = messages.ModelStreamInferResponse(error_message=details_of(error))
             yield made.SerializeToString()
 
     def _asked(self, body: bytes, left: float | None) -> "asyncio.Future[bytes]":

@@ -16,6 +16,7 @@ from modelway.serving.asking import Asking
 from modelway.serving.grpc import inference_pb2 as messages
 from modelway.serving.grpc.codes import code_of, details_of
 from modelway.serving.grpc.edge import Edge
+from modelway.serving.grpc.reading import parsed
 from modelway.serving.wire.limits import DEFAULT, Limits
 
 SERVICE: str = messages.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
@@ -96,7 +97,7 @@ def _bind(server: Any, address: str, credentials: grpc.ServerCredentials | None,
 
 
 def _calls(edge: Edge) -> Mapping[str, Any]:
-    """Bytes in and bytes out for inference; messages for the rest."""
+    """Bytes in; what is no message is refused here, since gRPC would call it an error of the server."""
     asked: Mapping[str, Callable[[Any], Any]] = {
         "ServerLive": edge.live,
         "ServerReady": edge.ready,
@@ -112,8 +113,7 @@ def _calls(edge: Edge) -> Mapping[str, Any]:
         "ModelStreamInfer": grpc.stream_stream_rpc_method_handler(edge.stream),
         **{
             name: grpc.unary_unary_rpc_method_handler(
-                _answering(answer),
-                request_deserializer=getattr(messages, f"{name}Request").FromString,
+                _answering(answer, getattr(messages, f"{name}Request")),
                 response_serializer=getattr(messages, f"{name}Response").SerializeToString,
             )
             for name, answer in asked.items()
@@ -121,10 +121,10 @@ def _calls(edge: Edge) -> Mapping[str, Any]:
     }
 
 
-def _answering(answer: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
-    async def call(request: Any, context: Any) -> Any:
+def _answering(answer: Callable[[Any], Any], kind: Any) -> Callable[[Any, Any], Any]:
+    async def call(body: bytes, context: Any) -> Any:
         try:
-            return answer(request)
+            return answer(parsed(kind, body))
         except ModelwayError as error:
             await context.abort(code_of(error), details_of(error))
             raise
