@@ -11,6 +11,10 @@ class TooLargeError(DataError):
     """A body beyond the limit."""
 
 
+class EncodingError(DataError):
+    """A body that is packed in a way that is not read."""
+
+
 class LateError(StateError):
     """The client's time was over before an answer was there."""
 
@@ -22,6 +26,7 @@ class BusyError(StateError):
 _STATUSES: tuple[tuple[type[ModelwayError], int], ...] = (
     (TooLargeError, 413),
     (MethodError, 405),
+    (EncodingError, 415),
     (NotFoundError, 404),
     (LateError, 504),
     (BusyError, 429),
