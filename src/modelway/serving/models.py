@@ -48,15 +48,13 @@ class Served:
 
     def version(self, number: str) -> Servable:
         """A version by name; raises NotFoundError unless it is routed to, or answers in shadow."""
-        there = dict(self.versions)
-        if self.shadow is not None:
-            there[self.shadow.number] = self.shadow
-        if not number.isdigit() or int(number) not in there:
+        there = {str(one.number): one for one in (*self.versions.values(), self.shadow) if one is not None}
+        if number not in there:
             raise NotFoundError(
                 f"version {number!r} of {self.route.model!r} is not served",
-                f"ask for one of {', '.join(map(str, sorted(there)))}, or leave the version out",
+                f"ask for one of {', '.join(sorted(there, key=int))}, or leave the version out",
             )
-        return there[int(number)]
+        return there[number]
 
     @property
     def newest(self) -> Servable:

@@ -59,7 +59,7 @@ class Edge:
                 answered = messages.ModelInferResponse.FromString(await asked)
                 made = messages.ModelStreamInferResponse(infer_response=answered)
             except ModelwayError as error:
-                made = messages.ModelStreamInferResponse(error_message=str(error))
+                made = messages.ModelStreamInferResponse(error_message=details_of(error))
             yield made.SerializeToString()
 
     def _traced(self, context: Any) -> Traced | None:
