@@ -346,6 +346,8 @@ class Route:
     """Version number → manifest digest."""
     shadow: int | None = None
     generation: int = 0
+    names: Mapping[str, int] = field(default_factory=dict)
+    """Version by what it is now: "champion", "challenger", or "former", the champion that is watched beside its successor."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from modelway.flow.sources import predictions_topic
 from modelway.records import Release
 from modelway.rollout.evidence import Arm, Tried
 from modelway.rollout.guards import slow_at
-from modelway.rollout.release import same_requests
+from modelway.rollout.standing import same_requests
 from modelway.spec.model import Rollout, Spec
 from modelway.workspace import Workspace
 

@@ -21,6 +21,8 @@ Load = Callable[[str, str, int], Servable]
 Routes = Callable[[], Mapping[str, Route]]
 Swapped = Callable[[str], None]
 """Told the model, when other versions answer from now on."""
+VERSION_HEADER = "modelway-version"
+"""By which a tester's request asks for a version, over HTTP and in gRPC's metadata; what it says is read by `Served.version`."""
 _RETRY_SECONDS = 2.0
 LOADS, EVICTIONS, LOAD_SECONDS = "modelway_loads_total", "modelway_evictions_total", "modelway_load_seconds"
 _log = logging.getLogger("modelway.serving")
@@ -46,13 +48,15 @@ class Served:
             return self.shadow
         return next((s for number, s in self.versions.items() if number != answered.number), None)
 
-    def version(self, number: str) -> Servable:
-        """A version by name; raises NotFoundError unless it is routed to, or answers in shadow."""
+    def version(self, name: str) -> Servable:
+        """A version by number, or by what it is now (`Route.names`); raises NotFoundError unless it answers, if only in shadow."""
         there = {str(one.number): one for one in (*self.versions.values(), self.shadow) if one is not None}
+        number = name if name in there else str(self.route.names.get(name, ""))
         if number not in there:
+            known = ", ".join([*sorted(there, key=int), *self.route.names])
             raise NotFoundError(
-                f"version {number!r} of {self.route.model!r} is not served",
-                f"ask for one of {', '.join(sorted(there, key=int))}, or leave the version out",
+                f"version {name!r} of {self.route.model!r} is not served",
+                f"ask for one of {known}, or leave the version out",
             )
         return there[number]
 

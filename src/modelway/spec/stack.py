@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from modelway.spec.model import Part
+from modelway.spec.part import Part
 from modelway.spec.units import Duration, parse_duration
 
 _SECRET = re.compile(

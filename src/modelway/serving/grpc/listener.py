@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import grpc
@@ -23,6 +24,7 @@ from modelway.serving.grpc.codes import code_of, details_of
 from modelway.serving.grpc.edge import Edge
 from modelway.serving.grpc.guarded import Guard
 from modelway.serving.grpc.reading import parsed
+from modelway.serving.models import VERSION_HEADER
 from modelway.serving.wire.limits import DEFAULT, Limits
 
 SERVICE: str = messages.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
@@ -100,13 +102,13 @@ async def open_listener(
     Without `credentials` nothing is encrypted; without `access` everybody is answered. Raises ServerError, with this `fix`, when
     the address cannot be bound.
     """
-    calls, guards = _calls(Edge(asking)), None if access is None else [Guard(access)]
+    calls, guards = _Handlers(Edge(asking)), None if access is None else [Guard(access)]
 
     def opened(number: int) -> _Opened:
         server = aio.server(
             interceptors=guards, options=_options(limits, shared), maximum_concurrent_rpcs=limits.connections
         )
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, calls),))
+        server.add_generic_rpc_handlers((calls,))
         servicer = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
         reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
@@ -139,6 +141,26 @@ def _bind(server: Any, address: str, credentials: grpc.ServerCredentials | None,
         return int(server.add_secure_port(address, credentials))
     except RuntimeError as error:
         raise ServerError(f"{address}: gRPC cannot listen there: {error}", fix) from error
+
+
+class _Handlers(grpc.GenericRpcHandler):
+    """The calls; inference for a tester who names a version in the metadata, which are read here since they are at hand."""
+
+    def __init__(self, edge: Edge) -> None:
+        self._edge, self._plain = edge, grpc.method_handlers_generic_handler(SERVICE, _calls(edge))
+
+    def service(self, handler_call_details: Any) -> Any:
+        for key, value in handler_call_details.invocation_metadata:
+            if key == VERSION_HEADER:
+                return self._named(handler_call_details, value)
+        return self._plain.service(handler_call_details)
+
+    def _named(self, details: Any, version: str) -> Any:
+        if details.method == f"/{SERVICE}/ModelInfer":
+            return grpc.unary_unary_rpc_method_handler(partial(self._edge.infer, version=version))
+        if details.method == f"/{SERVICE}/ModelStreamInfer":
+            return grpc.stream_stream_rpc_method_handler(partial(self._edge.stream, version=version))
+        return self._plain.service(details)
 
 
 def _calls(edge: Edge) -> Mapping[str, Any]:
