@@ -14,6 +14,7 @@ from modelway.contracts.row import compile_row as compile_check
 from modelway.errors import NotFoundError, SpecError
 from modelway.features.plan import Plan
 from modelway.features.rows import compile_row, groups_of
+from modelway.flow.composed import waits_for
 from modelway.flow.figures import figures_kept
 from modelway.flow.forms import open_run
 from modelway.flow.online import FRESHNESS, Follower, follower_of
@@ -146,14 +147,15 @@ def loader(workspace: Workspace, worker: int = 0) -> Load:
         past = follower.values if follower else None
         names = checked_columns(manifest)
         asked = contract.only(names)
+        run = open_run(workspace, manifest, f"{model}@{number}")
         return open_servable(
             manifest,
             digest,
             number,
-            open_run(workspace, manifest, f"{model}@{number}"),
+            run,
             check=compile_check(asked),
             features=lambda typed, key, at, served: row(typed, key, at, past, served),
-            upto=follower.catch_up if follower else nowhere if manifest.form == "graph" else unhurried,
+            upto=follower.catch_up if follower else unhurried if waits_for(manifest, run) else nowhere,
             plain=plain_of(asked, plan, names),
             sticky=spec.sticky or "",
             serves_unlogged=spec.serving.unlogged == "serve",

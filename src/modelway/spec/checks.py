@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from modelway.spec.compose import compose_mistakes
 from modelway.spec.contract_checks import contract_mistakes
 from modelway.spec.document import Mistake
 from modelway.spec.fields import meant, nearest
@@ -24,6 +25,7 @@ def mistakes_of(spec: Spec, folder: str | None = None) -> list[Mistake]:
         *_decision(spec),
         *(m for number, gate in enumerate(spec.gates) for m in _gate(spec, number, gate)),
         *_serving(spec),
+        *_compose(spec),
         *_release(spec),
         *_afterwards(spec),
     ]
@@ -194,6 +196,15 @@ def _serving(spec: Spec) -> Iterator[Mistake]:
     python = spec.serving.python
     if python is not None and not python.timeout:
         yield Mistake(("serving", "python", "timeout"), "leaves no time to answer", "write for example 1s")
+
+
+def _compose(spec: Spec) -> Iterator[Mistake]:
+    if spec.compose is None:
+        return
+    yield from (Mistake(*one) for one in compose_mistakes(spec.compose))
+    for key, asks in (("search", spec.training.search is not None), ("refit", spec.training.refit)):
+        if asks:
+            yield Mistake(("training", key), "a composition learns nothing", f"leave {key} out")
 
 
 def _release(spec: Spec) -> Iterator[Mistake]:

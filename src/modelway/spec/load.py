@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 
 from modelway.spec.checks import mistakes_of
 from modelway.spec.document import Document, Mistake, Place, read_document, refusal
+from modelway.spec.members import with_members
 from modelway.spec.model import Part, Spec
 from modelway.spec.sources import with_sources
 from modelway.spec.stack import Stack
@@ -17,9 +18,12 @@ from modelway.spec.wording import place_of, worded
 P = TypeVar("P", bound=Part)
 
 
-def load_spec(path: Path) -> Spec:
-    """The spec of a model; raises NotFoundError, and SpecError with a line for every mistake."""
-    document = read_document(path)
+def load_spec(path: Path, above: tuple[str, ...] = ()) -> Spec:
+    """The spec of a model; raises NotFoundError, and SpecError with a line for every mistake.
+
+    `above`: the compositions that ask this model, the outermost first.
+    """
+    document = with_members(read_document(path), load_spec, above)
     spec, mistakes = _read(document, Spec)
     if spec is not None:
         spec, unread = with_sources(spec, path.parent)
