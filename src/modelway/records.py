@@ -103,7 +103,7 @@ class Ingested:
 class Trigger:
     """Why a run exists: a person's command or a policy's decision."""
 
-    kind: Literal["manual", "drift", "performance", "schedule", "new_labels", "refit"]
+    kind: Literal["manual", "drift", "performance", "schedule", "new_labels", "members", "refit"]
     reason: str
     who: str = "modelway"
 

@@ -6,6 +6,7 @@ Imports no library for tables or training, and nothing that does: the server's p
 import hashlib
 import socket
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from modelway.metrics.port import Metrics
 from modelway.metrics.shared import shared
 from modelway.records import Manifest, dumps, loads
 from modelway.serving.asking import Server
+from modelway.serving.composed import MEMBER_ROWS, Composed, Heard
 from modelway.serving.log import PredictionLog
 from modelway.serving.measured import SWAPS
 from modelway.serving.models import Load, Models
@@ -148,6 +150,8 @@ def loader(workspace: Workspace, worker: int = 0) -> Load:
         names = checked_columns(manifest)
         asked = contract.only(names)
         run = open_run(workspace, manifest, f"{model}@{number}")
+        if isinstance(run, Composed):
+            run = replace(run, heard=heard_by(workspace.metrics, model, number))
         return open_servable(
             manifest,
             digest,
@@ -163,6 +167,16 @@ def loader(workspace: Workspace, worker: int = 0) -> Load:
         )
 
     return load
+
+
+def heard_by(metrics: Metrics, model: str, number: int) -> Heard:
+    """Who answers for a composition is counted, in shadow too."""
+
+    def heard(member: str, fallback: bool, rows: int) -> None:
+        labels = {"model": model, "version": str(number), "member": member, "fallback": str(fallback).lower()}
+        metrics.count(MEMBER_ROWS, rows, **labels)
+
+    return heard
 
 
 def demand_time_to_live(online: "Online", plan: Plan) -> None:

@@ -23,7 +23,7 @@ Heard = Callable[[str, bool, int], None]
 """Told who answered, whether in another's place, and how many rows."""
 MOST_LATE = 4
 """Late calls that may be under way at once; beyond, the fallback answers without waiting."""
-FALLBACKS = "modelway_member_rows_total"
+MEMBER_ROWS = "modelway_member_rows_total"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from modelway.spec.model import Files, Gate, Spec
 from modelway.spec.names import LATENCIES, METRICS, SEARCH_METRICS
 from modelway.spec.units import parse_count, parse_duration
 
-_TRIGGERS = ("drift", "performance", "every 7d", "new_labels 1000")
+_TRIGGERS = ("drift", "performance", "every 7d", "new_labels 1000", "members")
 _SINKS = ("terminal", "file", "webhook:NAME")
 
 
@@ -202,6 +202,10 @@ def _compose(spec: Spec) -> Iterator[Mistake]:
     if spec.compose is None:
         return
     yield from (Mistake(*one) for one in compose_mistakes(spec.compose))
+    for number, trigger in enumerate(spec.retraining.on):
+        if trigger != "members":
+            what = f"{trigger!r} is no reason to put models together anew: it learns nothing"
+            yield Mistake(("retraining", "on", number), what, "write on: [members], or on: []")
     for key, asks in (("search", spec.training.search is not None), ("refit", spec.training.refit)):
         if asks:
             yield Mistake(("training", key), "a composition learns nothing", f"leave {key} out")
@@ -260,6 +264,6 @@ def _is_trigger(text: str) -> bool:
     try:
         if name == "every":
             return bool(parse_duration(amount))
-        return bool(parse_count(amount)) if name == "new_labels" else text in ("drift", "performance")
+        return bool(parse_count(amount)) if name == "new_labels" else text in ("drift", "performance", "members")
     except ValueError:
         return False

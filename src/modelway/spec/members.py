@@ -117,6 +117,7 @@ def _filled(compose: Compose, specs: Mapping[str, Spec], own: Mapping[str, Any])
         "data": data,
         "contract": contract,
         "features": features,
+        "retraining": {"on": ["members"], **(own.get("retraining") or {})},
         "compose": {**own["compose"], "rows_of": rows_of},
     }
 

@@ -306,7 +306,7 @@ class Monitoring(Part):
 
 class Retraining(Part):
     on: tuple[str, ...] = ("drift", "performance")
-    """drift, performance, `every 7d`, `new_labels 1000`."""
+    """drift, performance, `every 7d`, `new_labels 1000`; of a composition `members` alone: other versions of them serve."""
     cooldown: Duration = parse_duration("1d")
     """Shortest time between two automatic runs."""
     at_most: str = "3 per 7d"

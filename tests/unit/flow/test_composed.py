@@ -8,19 +8,19 @@ import numpy as np
 import polars as pl
 import pytest
 
-from modelway.contracts.contract import contract_of, to_plain
 from modelway.errors import StateError
-from modelway.features.plan import plan_of
 from modelway.flow import composing
 from modelway.flow.forms import open_run
 from modelway.flow.serving import loader
-from modelway.records import Composition, Manifest, OperatingPoint, Pinned, dumps, loads
+from modelway.records import Composition, Manifest, Pinned, dumps, loads
 from modelway.serving.answer import answer_rows
+from modelway.serving.composed import MEMBER_ROWS
 from modelway.serving.log import prediction_events
 from modelway.serving.servable import Servable, nowhere, unhurried
 from modelway.spec.model import Spec
+from modelway.testing.metrics import parse_exposition, sample
 from modelway.workspace import Workspace
-from tests.unit.serving.made import CLASSES, LOANS, make_workspace, put_version
+from tests.unit.serving.made import LOANS, make_workspace, put_composition, put_version
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ROW = {"id": "a", "income": 3.0}
@@ -31,37 +31,6 @@ def workspace(tmp_path: Path):
     made = make_workspace(tmp_path / "bank")
     yield made
     made.close()
-
-
-def put_composition(workspace: Workspace, compose: dict[str, Any], biases: dict[str, float], **changes: Any) -> str:
-    """The digest of a composition of versions 1 of models that differ in their bias alone."""
-    given = {**LOANS, "model": "pricing", "compose": compose}
-    features = {f"when {b['when']}": {"expr": b["when"]} for b in compose.get("route", ()) if "when" in b}
-    spec = Spec.model_validate({**given, "features": features})
-    plan = plan_of(spec)
-    pinned = tuple(
-        Pinned(name, 1, put_version(workspace, {**LOANS, "model": name}, bias=bias, **changes))
-        for name, bias in biases.items()
-    )
-    assert spec.compose is not None
-    made = Composition(plan.columns, "binary", 2, compose, pinned)
-    manifest = Manifest(
-        model="pricing",
-        task="binary",
-        graph=workspace.artifacts.put(dumps(made)),
-        columns=plan.columns,
-        classes=CLASSES,
-        exactness="double",
-        contract=to_plain(contract_of(spec)),
-        features=plan.to_plain(),
-        operating_point=OperatingPoint(),
-        key="id",
-        event_time="",
-        entities=(),
-        spec=workspace.artifacts.put(dumps(spec.model_dump(mode="json", by_alias=True, exclude_unset=True))),
-        form="composed",
-    )
-    return workspace.artifacts.put(dumps(manifest))
 
 
 def alone(workspace: Workspace, bias: float, income: float) -> list[float]:
@@ -98,6 +67,15 @@ def test_what_was_logged_gives_the_same_answer_again(workspace):
     rows = [{"id": f"r{n}", "income": float(n)} for n in range(5)]
     first, again = (asked(loader(workspace)(digest, "pricing", 7), *rows) for _ in range(2))
     assert [(a.scores, a.member) for a in first] == [(a.scores, a.member) for a in again]
+
+
+def test_who_answered_is_counted(workspace):
+    servable = loader(workspace)(put_composition(workspace, ROUTE, BIASES), "pricing", 7)
+    asked(servable, *({"id": f"r{n}", "income": float(n)} for n in range(5)))
+    found = parse_exposition(workspace.metrics.exposition())
+    named = {"model": "pricing", "version": "7", "fallback": "false"}
+    assert found[sample(MEMBER_ROWS, **named, member="rich@1")] == 2
+    assert found[sample(MEMBER_ROWS, **named, member="rest@1")] == 3
 
 
 def test_a_bound_takes_it_off_the_event_loop(workspace):

@@ -14,7 +14,7 @@ from modelway.errors import DiskFullError, EngineError
 from modelway.flow import figures
 from modelway.flow.online import FRESHNESS
 from modelway.metrics.port import HELP, Metrics
-from modelway.serving import measured, models
+from modelway.serving import composed, measured, models
 from modelway.serving.asking import Server
 from modelway.serving.log import PredictionLog
 from modelway.serving.models import Models
@@ -191,6 +191,7 @@ def test_every_metric_of_the_server_is_explained_and_documented():
         measured.UNLOGGED,
         models.LOADS,
         models.EVICTIONS,
+        composed.MEMBER_ROWS,
     }
     ingestion = {figures.LAG_EVENTS, figures.LAG_SECONDS, figures.RATE, figures.REFUSED, figures.ROWS, figures.BREACHES}
     spool = {figures.SPOOL_EVENTS, figures.SPOOL_SECONDS, figures.SPOOL_BYTES, figures.SPOOL_LIMIT}
