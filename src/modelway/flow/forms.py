@@ -1,12 +1,13 @@
-"""What answers for a version: an ONNX graph in this process, or the fitted estimator in a process of its own.
+"""What answers for a version: an ONNX graph in this process, the fitted estimator in a process of its own, or other versions.
 
-Nobody else asks which it is: both are a `Run`. Imports no library for tables or training, since the server comes by here.
+Nobody else asks which it is: all are a `Run`. Imports no library for tables or training, since the server comes by here.
 """
 
 from dataclasses import replace
 
 from modelway.errors import StateError
-from modelway.records import Graph, Manifest, PythonModel, loads
+from modelway.flow.composed import open_composed
+from modelway.records import Composition, Graph, Manifest, PythonModel, loads
 from modelway.serving.onnxruntime import Run, open_session
 from modelway.serving.python_live import Launch
 from modelway.serving.python_process import PythonProcess
@@ -28,6 +29,8 @@ def open_run(workspace: Workspace, of: Manifest | Graph, name: str, *, patient: 
     stands = workspace.artifacts.get(of.graph)
     if of.form == "graph":
         return open_session(stands, name)
+    if of.form == "composed":
+        return open_composed(workspace, loads(Composition, stands), open_run, patient=patient)
     return open_python(workspace, loads(PythonModel, stands), name, patient=patient)
 
 

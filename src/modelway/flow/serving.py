@@ -17,6 +17,7 @@ from modelway.errors import NotFoundError, SpecError
 from modelway.features.plan import Plan
 from modelway.features.rows import compile_row, groups_of
 from modelway.flow.access import access_kept
+from modelway.flow.composed import waits_for
 from modelway.flow.figures import figures_kept
 from modelway.flow.forms import open_run
 from modelway.flow.online import FRESHNESS, Follower, follower_of
@@ -25,6 +26,7 @@ from modelway.metrics.port import Metrics
 from modelway.metrics.shared import shared
 from modelway.records import Manifest, dumps, loads
 from modelway.serving.asking import Server
+from modelway.serving.composed import MEMBER_ROWS, Composed, Heard
 from modelway.serving.log import PredictionLog
 from modelway.serving.measured import SWAPS
 from modelway.serving.models import Load, Models
@@ -179,14 +181,17 @@ def loader(workspace: Workspace, worker: int = 0) -> Load:
         past = follower.values if follower else None
         names = checked_columns(manifest)
         asked = contract.only(names)
+        run = open_run(workspace, manifest, f"{model}@{number}")
+        if isinstance(run, Composed):
+            run = replace(run, heard=heard_by(workspace.metrics, model, number))
         return open_servable(
             manifest,
             digest,
             number,
-            open_run(workspace, manifest, f"{model}@{number}"),
+            run,
             check=compile_check(asked),
             features=lambda typed, key, at, served: row(typed, key, at, past, served),
-            upto=follower.catch_up if follower else nowhere if manifest.form == "graph" else unhurried,
+            upto=follower.catch_up if follower else unhurried if waits_for(manifest, run) else nowhere,
             plain=plain_of(asked, plan, names),
             sticky=spec.sticky or "",
             serves_unlogged=spec.serving.unlogged == "serve",
@@ -194,6 +199,16 @@ def loader(workspace: Workspace, worker: int = 0) -> Load:
         )
 
     return load
+
+
+def heard_by(metrics: Metrics, model: str, number: int) -> Heard:
+    """Who answers for a composition is counted, in shadow too."""
+
+    def heard(member: str, fallback: bool, rows: int) -> None:
+        labels = {"model": model, "version": str(number), "member": member, "fallback": str(fallback).lower()}
+        metrics.count(MEMBER_ROWS, rows, **labels)
+
+    return heard
 
 
 def demand_time_to_live(online: "Online", plan: Plan) -> None:

@@ -33,6 +33,8 @@ SCHEMA = {
     "features": pl.String(),
     "pinned": pl.Boolean(),
     "caller": pl.String(),
+    "member": pl.String(),
+    "fallback": pl.String(),
 }
 
 _EXACT = 2.0**53
@@ -62,6 +64,10 @@ class Prediction(msgspec.Struct, frozen=True):
     """The client named the version: no share was drawn for it, so it is no evidence of a release."""
     caller: str | None = None
     """Whom the client named for the drawing of shares."""
+    member: str | None = None
+    """Which version of a composition answered, as MODEL@VERSION."""
+    fallback: str | None = None
+    """Why that was the fallback; "" where it was not."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +109,8 @@ def _row(p: Prediction) -> tuple[Any, ...]:
     row = bytes(p.row).decode()
     name = f"{p.request}/{p.index}/{p.version}"
     whole = (p.request, p.index, p.key, p.at, p.served, p.version, p.digest, p.shadow, p.status, p.reason, row)
-    return (*whole, p.scores, said, upto, p.ms, bytes(p.features).decode() or None, p.pinned, p.caller, name)
+    features, answered = bytes(p.features).decode() or None, (p.member, p.fallback)
+    return (*whole, p.scores, said, upto, p.ms, features, p.pinned, p.caller, *answered, name)
 
 
 class _Common(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ import msgspec
 
 from modelway.errors import DataError
 from modelway.records import Manifest
+from modelway.serving.composed import Composed, Said
 from modelway.serving.decision import Decide
 from modelway.serving.onnxruntime import Numbers
 from modelway.serving.protocol import as_text
@@ -35,6 +36,10 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     prediction: str | float | None = None
     features: tuple[float | str, ...] = ()
     """What was made of the row and its past, as it entered the graph; the raw columns are in `row`."""
+    member: str = ""
+    """Of a composition: who answered, as MODEL@VERSION."""
+    fallback: str = ""
+    """Why that was the fallback; "" where it was not."""
 
 
 def answer_rows(
@@ -55,11 +60,17 @@ def answer_rows(
     numbers: Numbers = [one.numbers for one in taken]
     if plain is not None and len(taken) == len(rows) and all(plain[1]):
         numbers = plain[0]
+    words = [one.words for one in taken]
     if marks is not None:
         marks.featured = time.perf_counter()
-    scored = iter(servable.run(numbers, [one.words for one in taken]))
+    if isinstance(servable.run, Composed):
+        said = servable.run.said(numbers, words)
+    else:
+        said, scored = None, iter(servable.run(numbers, words))
     if marks is not None:
         marks.inferred = time.perf_counter()
+    if said is not None:
+        return _composed(servable, seen, said)
     decide, wanted = servable.decide, max(1, len(servable.manifest.classes))
     return [_refused(one) if one.reason else _answered(one, next(scored), decide, wanted) for one in seen]
 
@@ -119,6 +130,22 @@ def _judge(servable: Servable, name: str, row: Row, served: datetime) -> _Judged
         return _Judged(row, key, at, error.problem)
     made = tuple([(words if word else numbers)[place] for word, place in servable.derived])
     return _Judged(row, key, at, servable.refusal(numbers, words), numbers, words, made)
+
+
+def _composed(servable: Servable, judged: Sequence[_Judged], said: Said) -> list[Answer]:
+    """As others, with who answered; a row that a member refuses is refused."""
+    decide, wanted = servable.decide, max(1, len(servable.manifest.classes))
+    told = zip(said.scores.tolist(), said.member, said.fallback, said.problem, said.refused, strict=True)
+    made = list[Answer]()
+    for one in judged:
+        if one.reason:
+            made.append(_refused(one))
+            continue
+        scores, member, fallback, problem, refused = next(told)
+        answer = _refused(one) if refused else _answered(one, scores, decide, wanted)
+        reason = answer.reason if answer.status == "ok" else problem
+        made.append(msgspec.structs.replace(answer, reason=reason, member=member, fallback=fallback))
+    return made
 
 
 def _refused(one: _Judged) -> Answer:

@@ -71,6 +71,7 @@ def prediction_events(
                     "scores": answer.scores,
                     "prediction": answer.prediction,
                     **({"features": answer.features} if answer.features else {}),
+                    **({"member": answer.member, "fallback": answer.fallback} if answer.member else {}),
                 }
             ),
         )

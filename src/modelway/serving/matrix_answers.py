@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from modelway.events.block import Block
 from modelway.serving.answer import Answer, Status, answer_rows, judged, unusable
+from modelway.serving.composed import Composed
 from modelway.serving.matrix import Matrix
 from modelway.serving.servable import OWN_KEY, Row, Servable
 from modelway.serving.traced import Marks
@@ -93,6 +94,8 @@ def _answered(
     """None where the version wants to see each row."""
     plain, manifest = servable.plain, servable.manifest
     named = manifest.key or OWN_KEY
+    if isinstance(servable.run, Composed):  # says of each row who answered it
+        return None
     if plain is None or rows.names != plain.names or manifest.event_time in (*rows.names, *rows.texts):
         return None
     if named in rows.names:
