@@ -32,6 +32,7 @@ SCHEMA = {
     "features": pl.String(),
     "pinned": pl.Boolean(),
     "caller": pl.String(),
+    "way": pl.Float64(),
 }
 
 
@@ -58,6 +59,8 @@ class Prediction(msgspec.Struct, frozen=True):
     """The client named the version: no share was drawn for it, so it is no evidence of a release."""
     caller: str | None = None
     """Whom the client named for the drawing of shares."""
+    way: float | None = None
+    """Of `ms`, what a challenger takes only because it answers in a process of its own."""
 
 
 @dataclass(frozen=True)
@@ -93,4 +96,4 @@ def _row(p: Prediction) -> tuple[Any, ...]:
     row = bytes(p.row).decode()
     name = f"{p.request}/{p.index}/{p.version}"
     whole = (p.request, p.index, p.key, p.at, p.served, p.version, p.digest, p.shadow, p.status, p.reason, row)
-    return (*whole, p.scores, said, upto, p.ms, bytes(p.features).decode() or None, p.pinned, p.caller, name)
+    return (*whole, p.scores, said, upto, p.ms, bytes(p.features).decode() or None, p.pinned, p.caller, p.way, name)

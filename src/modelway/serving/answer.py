@@ -19,6 +19,8 @@ from modelway.serving.servable import OWN_KEY, Row, Servable
 
 Status = Literal["ok", "refused", "error", "invalid"]
 """`invalid`: the graph gave what nobody can use."""
+_ROUNDED = 1e-6
+"""How far a probability may lie beyond 0 and 1: graphs that others made compute in single precision."""
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -111,6 +113,9 @@ def _answered(one: _Judged, scores: list[float], decide: Decide, wanted: int) ->
         if len(scores) != wanted:
             reason = f"the model's graph gave {len(scores)} scores for this row, expected {wanted}"
         return Answer(one.row, one.key, one.at, "invalid", reason, features=made)
+    if wanted > 1 and (min(scores) < -_ROUNDED or max(scores) > 1 + _ROUNDED):
+        beyond = f"the model's graph gave {max(scores, key=lambda s: abs(s - 0.5)):g} where a probability is wanted"
+        return Answer(one.row, one.key, one.at, "invalid", beyond, features=made)
     return Answer(one.row, one.key, one.at, "ok", "", tuple(scores), decide(scores), made)
 
 
