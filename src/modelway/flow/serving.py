@@ -28,7 +28,7 @@ from modelway.serving.asking import Server
 from modelway.serving.log import PredictionLog
 from modelway.serving.measured import SWAPS
 from modelway.serving.models import Models
-from modelway.serving.room import Room
+from modelway.serving.room import Room, set_aside
 from modelway.serving.run import Doors, GrpcPort, bind, pid_in, serve
 from modelway.serving.servable import Servable, checked_columns, nowhere, open_servable, unhurried
 from modelway.serving.shadow import Shadow, score_in_shadow
@@ -114,6 +114,7 @@ def server_of(workspace: Workspace, number: int = 0, shown: Metrics | None = Non
         swapped=lambda model: metrics.count(SWAPS, model=model),
         room=None if memory is None else Room(memory * 1_000_000),
         counted=metrics.count,
+        set_aside=set_aside,
     )
     return Server(models, log, shadow, workspace.clock, metrics)
 

@@ -25,8 +25,10 @@ Routes = Callable[[], Mapping[str, Route]]
 Swapped = Callable[[str], None]
 """Told the model, when other versions answer from now on."""
 _RETRY_SECONDS = 2.0
-_LOADERS = 8
+_LOADERS = 4
 """Models that are loaded at one time: some wait for a process to start."""
+_ASIDE = 50
+"""Loads after which what is loaded is set aside, at the latest."""
 LOADS, EVICTIONS = "modelway_loads_total", "modelway_evictions_total"
 _log = logging.getLogger("modelway.serving")
 
@@ -129,6 +131,7 @@ class Models:
         room: Room | None = None,
         counted: Callable[[str, int], None] = lambda name, number: None,
         challenger: Load | None = None,
+        set_aside: Callable[[], None] = lambda: None,
     ) -> None:
         self._load, self._challenger = load, challenger or load
         self._room, self._counted = room, counted
@@ -136,7 +139,8 @@ class Models:
         self._used: dict[str, float] = {}
         self._due: dict[str, Route] = {}
         self._settling: set[str] = set()
-        self._loaders = 0
+        self._loaders = self._loads = 0
+        self._set_aside = set_aside
         self._mutex, self._making_room = threading.RLock(), threading.Lock()
         self._settled = threading.Condition(self._mutex)
         self._routes = routes
@@ -165,6 +169,7 @@ class Models:
             self._settled.wait_for(lambda: not self._busy, patience)
             if not (self.table.looked or self._busy):
                 self.table = replace(self.table, looked=True)
+                self._set_aside()
 
     @property
     def _busy(self) -> bool:
@@ -268,6 +273,9 @@ class Models:
             with self._mutex:
                 self._settling.discard(model)
                 self._settled.notify_all()
+                self._loads += 1
+                if self._loads % _ASIDE == 0:
+                    self._set_aside()
 
     def _loaded(self, route: Route, old: Served | None) -> tuple[Served | None, list[str]]:
         """What can be served of a route: all of it; else the old route; without one, what could be loaded."""

@@ -31,7 +31,7 @@ _QUEUE = 2048
 """Connections that may wait to be taken."""
 _GRACE_SECONDS = 10
 """How long requests under way, and then those in shadow, have to end."""
-_APART, _LOADING = 8, 8
+_APART, _LOADING = 8, 4
 """Threads for what takes long, or asks the log; and for models that somebody waits for."""
 _POLL_SECONDS = 0.01
 OTHER_PORT = "set another port in stack.yaml, serving: {port: 8081}, or 0 for a free one"
