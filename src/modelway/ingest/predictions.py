@@ -35,6 +35,7 @@ SCHEMA = {
     "caller": pl.String(),
     "member": pl.String(),
     "fallback": pl.String(),
+    "way": pl.Float64(),
 }
 
 _EXACT = 2.0**53
@@ -68,6 +69,8 @@ class Prediction(msgspec.Struct, frozen=True):
     """Which version of a composition answered, as MODEL@VERSION."""
     fallback: str | None = None
     """Why that was the fallback; "" where it was not."""
+    way: float | None = None
+    """Of `ms`, what a challenger takes only because it answers in a process of its own."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ def _row(p: Prediction) -> tuple[Any, ...]:
     row = bytes(p.row).decode()
     name = f"{p.request}/{p.index}/{p.version}"
     whole = (p.request, p.index, p.key, p.at, p.served, p.version, p.digest, p.shadow, p.status, p.reason, row)
-    features, answered = bytes(p.features).decode() or None, (p.member, p.fallback)
+    features, answered = bytes(p.features).decode() or None, (p.member, p.fallback, p.way)
     return (*whole, p.scores, said, upto, p.ms, features, p.pinned, p.caller, *answered, name)
 
 
@@ -125,6 +128,7 @@ class _Common(msgspec.Struct, frozen=True):
     ms: float | None = None
     pinned: bool = False
     caller: str | None = None
+    way: float | None = None
 
 
 def _block(event: Event) -> pl.DataFrame:
@@ -136,7 +140,8 @@ def _block(event: Event) -> pl.DataFrame:
     name = pl.concat_str(pl.lit(f"{common.request}/"), pl.lit(index), pl.lit(f"/{common.version}"))
     shared = {"request": common.request, "served": common.served, "at": common.served, "version": common.version}
     shared |= {"digest": common.digest, "shadow": common.shadow, "ms": common.ms, "pinned": common.pinned}
-    shared |= {"caller": common.caller, "upto": msgspec.json.encode(common.upto).decode(), "features": None}
+    shared |= {"caller": common.caller, "way": common.way, "member": None, "fallback": None}
+    shared |= {"upto": msgspec.json.encode(common.upto).decode(), "features": None}
     shared |= {"_partition": event.partition, "_offset": event.offset, "_arrived": event.arrived}
     made = pl.DataFrame(
         {

@@ -22,6 +22,8 @@ from modelway.serving.traced import Marks
 
 Status = Literal["ok", "refused", "error", "invalid"]
 """`invalid`: the graph gave what nobody can use."""
+ROUNDED = 1e-6
+"""How far a probability may lie beyond 0 and 1: graphs that others made compute in single precision."""
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -81,11 +83,13 @@ def judged(servable: Servable, row: Row, served: datetime) -> tuple[str, Sequenc
     return one.reason, one.numbers
 
 
-def unusable(found: int, wanted: int) -> str:
-    """Why scores are no answer: so many were found, and so many are wanted."""
-    if found != wanted:
-        return f"the model's graph gave {found} scores for this row, expected {wanted}"
-    return "the model's graph gave no finite number for this row"
+def unusable(scores: Sequence[float], wanted: int) -> str:
+    """Why these scores of a row are no answer, where so many are wanted."""
+    if len(scores) != wanted:
+        return f"the model's graph gave {len(scores)} scores for this row, expected {wanted}"
+    if not all(map(math.isfinite, scores)):
+        return "the model's graph gave no finite number for this row"
+    return f"the model's graph gave {max(scores, key=lambda s: abs(s - 0.5)):g} where a probability is wanted"
 
 
 def failed_rows(servable: Servable, request: str, rows: Sequence[Row], served: datetime, reason: str) -> list[Answer]:
@@ -155,7 +159,9 @@ def _refused(one: _Judged) -> Answer:
 def _answered(one: _Judged, scores: list[float], decide: Decide, wanted: int) -> Answer:
     made = one.made
     if len(scores) != wanted or not all(map(math.isfinite, scores)):
-        return Answer(one.row, one.key, one.at, "invalid", unusable(len(scores), wanted), features=made)
+        return Answer(one.row, one.key, one.at, "invalid", unusable(scores, wanted), features=made)
+    if wanted > 1 and (min(scores) < -ROUNDED or max(scores) > 1 + ROUNDED):
+        return Answer(one.row, one.key, one.at, "invalid", unusable(scores, wanted), features=made)
     return Answer(one.row, one.key, one.at, "ok", "", tuple(scores), decide(scores), made)
 
 
