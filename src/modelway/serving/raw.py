@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelway.errors import DataError
-from modelway.serving.protocol import shown
+from modelway.serving.wording import shown
 
 _FLOATS = {"FP16": "e", "FP32": "f", "FP64": "d"}
 _WHOLE = {
