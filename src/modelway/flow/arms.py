@@ -4,6 +4,7 @@ By caller where the routing is sticky (`Spec.sticky`): the share of the traffic 
 independent, and each counts once (see `rollout.evidence.Arm`).
 """
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -15,7 +16,7 @@ from modelway.flow.sources import predictions_topic
 from modelway.records import Release
 from modelway.rollout.evidence import Arm, Tried
 from modelway.rollout.guards import slow_at
-from modelway.rollout.release import same_requests
+from modelway.rollout.standing import same_requests
 from modelway.spec.model import Rollout, Spec
 from modelway.workspace import Workspace
 
@@ -43,7 +44,8 @@ SCHEMA = {
     "pinned": pl.Boolean(),
     "caller": pl.String(),
 }
-"""A row of an answer. `pinned`: the client named the version, so that no share was drawn; `caller`: null where none is known."""
+"""A row of an answer. `ms`: without what a challenger takes on the way to its own process, where it answers until it is champion;
+`pinned`: the client named the version, so that no share was drawn; `caller`: null where none is known."""
 
 
 def looked_at(per_day: float, settings: Rollout) -> float:
@@ -70,6 +72,7 @@ def answered(workspace: Workspace, spec: Spec, since: datetime, share: float = 1
     made = {
         "pinned": pl.col("pinned").fill_null(False) if "pinned" in there else pl.lit(False),
         "caller": pl.coalesce("caller", caller_of(spec.sticky)) if "caller" in there else caller_of(spec.sticky),
+        "ms": _own_ms(there),
     }
     plain = [name for name in SCHEMA if name not in made]
     order = [name for name in frames.ORDER if name not in SCHEMA]
@@ -78,6 +81,10 @@ def answered(workspace: Workspace, spec: Spec, since: datetime, share: float = 1
     wanted = scanned.filter(some).select(*plain, *order, *(expression.alias(name) for name, expression in made.items()))
     found = wanted.collect().sort(*frames.ORDER)
     return found.unique(["request", "index", "version"], keep="last", maintain_order=True)
+
+
+def _own_ms(there: Collection[str]) -> pl.Expr:
+    return pl.col("ms") - pl.col("way").fill_null(0.0) if "way" in there else pl.col("ms")
 
 
 def caller_of(sticky: str | None) -> pl.Expr:
@@ -113,7 +120,10 @@ def thresholds(workspace: Workspace, spec: Spec, standing: Release) -> tuple[tup
         return ()
     live = (pl.col("version") == (standing.champion or 0)) & ~pl.col("shadow") & (pl.col("index") == 0)
     since = pl.col("_arrived") >= standing.started - LATELY
-    took = workspace.lake.scan(table).filter(since & live).select("ms").collect()["ms"].drop_nulls()
+    scanned = workspace.lake.scan(table)
+    took = (
+        scanned.filter(since & live).select(ms=_own_ms(scanned.collect_schema().names())).collect()["ms"].drop_nulls()
+    )
     return slow_at(took.to_numpy(), guard)
 
 

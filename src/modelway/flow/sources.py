@@ -36,6 +36,12 @@ def source_of(spec: Spec, lake: Lake | None = None, schemas: Schemas | None = No
     )
 
 
+def owner_of(workspace: Workspace, spec: Spec) -> Spec:
+    """Whose contract judges the source rows: of a composition that reads a member's rows, that member's."""
+    rows_of = spec.compose.rows_of if spec.compose else ""
+    return workspace.spec(rows_of) if rows_of else spec
+
+
 def values_in(lake: Lake) -> Lookup:
     """TABLE.COLUMN → its values in the newest version of the table; read once for each version."""
     kept: dict[str, tuple[TableVersion, pl.Series]] = {}

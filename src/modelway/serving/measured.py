@@ -7,7 +7,7 @@ from modelway.metrics.port import Metrics
 REQUESTS, ROWS, SECONDS = "modelway_requests_total", "modelway_rows_total", "modelway_request_seconds"
 DROPPED, SWAPS = "modelway_shadow_dropped_total", "modelway_swaps_total"
 UNLOGGED, RUN = "modelway_unlogged_rows_total", "modelway_run_requests"
-REFUSED = "modelway_http_refusals_total"
+ACCESS_REFUSALS, WIRE_REFUSALS = "modelway_access_refusals_total", "modelway_wire_refusals_total"
 
 
 class Tally:

@@ -17,6 +17,8 @@ from modelway.serving.raw import listed
 from modelway.serving.servable import Row
 
 LONGEST_ID = 200
+MOST_TENSORS = 10_000
+"""Of one request, in and out."""
 _INTEGERS = {
     **{f"INT{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)},
     **{f"UINT{bits}": (0, 2**bits - 1) for bits in (8, 16, 32, 64)},
@@ -231,7 +233,7 @@ def timeout_of(given: Any) -> float | None:
         return None
     if type(given) is not int or given < 0:
         raise DataError(
-            f"parameters.timeout: {_shown(given)}, expected microseconds", 'write for example "timeout": 50000'
+            f"parameters.timeout: {shown(given)}, expected microseconds", 'write for example "timeout": 50000'
         )
     return given / 1e6
 
@@ -251,6 +253,7 @@ def _tensors(given: Any) -> dict[str, Mapping[str, Any]]:
     if not isinstance(given, list):
         found = "missing" if given is None else f"{_kind(given)}, expected a list"
         raise DataError(f"inputs: {found}", _EXAMPLE)
+    demand_few("inputs", given)
     tensors: dict[str, Mapping[str, Any]] = {}
     for place, tensor in enumerate(given):
         if not isinstance(tensor, dict):
@@ -264,6 +267,12 @@ def _tensors(given: Any) -> dict[str, Mapping[str, Any]]:
     return tensors
 
 
+def demand_few(what: str, given: Sequence[Any]) -> None:
+    """Raises DataError for more tensors than one request may name."""
+    if len(given) > MOST_TENSORS:
+        raise DataError(f"{what}: {len(given):,} of them", f"send at most {MOST_TENSORS:,}")
+
+
 def _outputs(given: Any) -> dict[str, bool | None] | None:
     """The outputs that are wanted, with what each says of raw bytes; None: all."""
     if given is None:
@@ -272,6 +281,7 @@ def _outputs(given: Any) -> dict[str, bool | None] | None:
         raise DataError(
             f"outputs: {_kind(given)}, expected a list", 'write for example "outputs": [{"name": "prediction"}]'
         )
+    demand_few("outputs", given)
     for place, output in enumerate(given):
         if not isinstance(output, dict) or not isinstance(output.get("name"), str):
             raise DataError(
@@ -298,7 +308,7 @@ def _column(name: str, tensor: Mapping[str, Any]) -> list[Any]:
     for index, value in enumerate(data):
         if value is not None and not proper(value):
             raise DataError(
-                f"input {name!r}, index {index}: expected {expected} ({datatype}), found {_shown(value)}",
+                f"input {name!r}, index {index}: expected {expected} ({datatype}), found {shown(value)}",
                 "send values of the tensor's datatype, null where one is missing; text is BYTES",
             )
     return [None if value is None else int(value) for value in data] if datatype in _INTEGERS else data
@@ -308,7 +318,7 @@ def _rows(name: str, shape: Any) -> tuple[int, bool]:
     """How many rows, and whether each is a list of one."""
     good = isinstance(shape, list) and all(type(n) is int and n >= 0 for n in shape)
     if not good or len(shape) not in (1, 2) or (len(shape) == 2 and shape[1] != 1):
-        raise DataError(f"input {name!r}: shape is {_shown(shape)}", "one tensor is one column: use [N] or [N, 1]")
+        raise DataError(f"input {name!r}: shape is {shown(shape)}", "one tensor is one column: use [N] or [N, 1]")
     return shape[0], len(shape) == 2
 
 
@@ -408,8 +418,12 @@ def _kind(value: Any) -> str:
     }.get(type(value), "an object")
 
 
-def _shown(value: Any) -> str:
-    text = orjson.dumps(value).decode()
+def shown(value: Any) -> str:
+    """The beginning of a value as JSON, for a message."""
+    try:
+        text = orjson.dumps(value).decode()
+    except TypeError:  # it reads deeper (1,024) than it writes (254)
+        return f"{_kind(value)} nested too deeply"
     return text if len(text) <= 60 else text[:57] + "…"
 
 

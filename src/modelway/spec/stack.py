@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from modelway.spec.model import Part
+from modelway.spec.part import Part
 from modelway.spec.units import Duration, parse_duration
 
 _SECRET = re.compile(
@@ -120,19 +120,19 @@ class Serving(Part):
     memory: int | None = Field(default=None, ge=256)
     """Megabytes that a serving process may hold: models are then loaded when somebody asks for them, and those that were used least
     recently make room. Absent: all that is released is loaded at the start."""
+    challengers: Literal["apart", "inside"] = "apart"
+    """apart: the graph of a version that is not the champion, in shadow or in a canary, answers in a process of its own, so that
+    nothing which it does can hurt the champion; about 60 MB for each release and serving process. inside: it answers in the server,
+    as a champion's does."""
     tls: ServingTls | None = None
     """Answer over TLS (1.2 or newer), and nothing in plain text."""
     access_log: bool = False
     """Whether every request that is answered is written to the server's log; what failed always is. It costs about a fifth of a
     small request's processor time: for looking into something, not for ever."""
     grpc: Grpc | None = None
-    """The Open Inference Protocol over gRPC too, on a port of its own; absent: HTTP alone. Not together with `tls` yet."""
-
-    @model_validator(mode="after")
-    def _nothing_plain(self) -> "Serving":
-        if self.tls is not None and self.grpc is not None:
-            raise ValueError("grpc is not encrypted yet, and tls asks for nothing in plain text: leave one of them out")
-        return self
+    """The Open Inference Protocol over gRPC too, on a port of its own; absent: HTTP alone."""
+    access: Literal["open", "tokens"] = "open"
+    """`tokens`: who asks needs a bearer token, as `modelway token new` makes them, over HTTP and over gRPC. `open`: nobody does."""
 
 
 class DeltaTables(Part):

@@ -20,7 +20,7 @@ from modelway.contracts.contract import contract_of, to_plain
 from modelway.events.block import STATES, rows_of, unpack
 from modelway.events.log import BLOCK
 from modelway.features.plan import plan_of
-from modelway.records import Manifest, OperatingPoint, Route, dumps
+from modelway.records import Composition, Manifest, OperatingPoint, Pinned, Route, dumps
 from modelway.spec.model import Spec
 from modelway.workspace import Places, Workspace
 
@@ -87,6 +87,43 @@ def put_version(workspace: Workspace, given: dict[str, Any] = LOANS, bias: float
         entities=spec.data.entities,
         spec=workspace.artifacts.put(dumps(spec.model_dump(mode="json", by_alias=True, exclude_unset=True))),
         **changes,
+    )
+    return workspace.artifacts.put(dumps(manifest))
+
+
+def put_composition(
+    workspace: Workspace, compose: dict[str, Any], members: dict[str, float | str], **changes: Any
+) -> str:
+    """The digest of a composition of versions 1: of models that differ in their bias alone, or by their digests."""
+    given = {**LOANS, "model": "pricing", "compose": compose}
+    features = {f"when {b['when']}": {"expr": b["when"]} for b in compose.get("route", ()) if "when" in b}
+    spec = Spec.model_validate({**given, "features": features})
+    plan = plan_of(spec)
+    pinned = tuple(
+        Pinned(
+            name,
+            1,
+            told if isinstance(told, str) else put_version(workspace, {**LOANS, "model": name}, bias=told, **changes),
+        )
+        for name, told in members.items()
+    )
+    assert spec.compose is not None
+    made = Composition(plan.columns, "binary", 2, compose, pinned)
+    manifest = Manifest(
+        model="pricing",
+        task="binary",
+        graph=workspace.artifacts.put(dumps(made)),
+        columns=plan.columns,
+        classes=CLASSES,
+        exactness="double",
+        contract=to_plain(contract_of(spec)),
+        features=plan.to_plain(),
+        operating_point=OperatingPoint(),
+        key="id",
+        event_time="",
+        entities=(),
+        spec=workspace.artifacts.put(dumps(spec.model_dump(mode="json", by_alias=True, exclude_unset=True))),
+        form="composed",
     )
     return workspace.artifacts.put(dumps(manifest))
 

@@ -14,14 +14,16 @@ from modelway.errors import DiskFullError, EngineError
 from modelway.flow import figures
 from modelway.flow.online import FRESHNESS
 from modelway.metrics.port import HELP, Metrics
-from modelway.serving import gauges, measured, models
+from modelway.serving import composed, gauges, measured, models
 from modelway.serving.asking import Server
 from modelway.serving.log import PredictionLog
 from modelway.serving.models import Models
 from modelway.serving.shadow import Shadow
+from modelway.serving.wire.limits import Limits
 from modelway.testing.metrics import Sample, parse_exposition, sample
 from modelway.tracing.opentelemetry import SPANS
 from tests.support.serving import serving
+from tests.support.wire import Client
 from tests.unit.serving.made import CARDS, becomes, make_workspace, put_version, request, route, running
 from tests.unit.serving.test_core import route as core_route
 from tests.unit.serving.test_core import servable
@@ -193,11 +195,13 @@ def test_every_metric_of_the_server_is_explained_and_documented():
         measured.SWAPS,
         measured.UNLOGGED,
         measured.RUN,
-        measured.REFUSED,
+        measured.ACCESS_REFUSALS,
+        measured.WIRE_REFUSALS,
         models.LOADS,
         models.EVICTIONS,
         models.LOAD_SECONDS,
         SPANS,
+        composed.MEMBER_ROWS,
     }
     levels = {gauges.IN_FLIGHT, gauges.QUEUE, gauges.SHADOW, gauges.UNSYNCED, gauges.CONNECTIONS}
     ingestion = {figures.LAG_EVENTS, figures.LAG_SECONDS, figures.RATE, figures.REFUSED, figures.ROWS, figures.BREACHES}
@@ -205,3 +209,18 @@ def test_every_metric_of_the_server_is_explained_and_documented():
     assert set(HELP) == measures | levels | {FRESHNESS} | ingestion | spool
     page = (Path(__file__).parents[3] / "docs" / "how-to" / "on-call.md").read_text()
     assert [name for name in HELP if f"| `{name}` |" not in page] == []
+
+
+def test_what_is_refused_before_it_is_a_request_is_counted():
+    server = server_with(Shadow(lambda echo: None, 9))
+    with serving(server, Limits(body=100)) as url, httpx.Client(base_url=url) as client:
+        for _ in range(2):
+            assert client.post(LOANS, content=b"a" * 101).status_code == 413
+        with Client(int(url.rpartition(":")[2])) as broken:
+            assert broken.send(b"rubbish\r\n\r\n").reply().status == 400
+        found = told(client, url)
+    assert {key: value for key, value in found.items() if key[0] == measured.WIRE_REFUSALS} == {
+        sample(measured.WIRE_REFUSALS, status="413", reason="body_size"): 2,
+        sample(measured.WIRE_REFUSALS, status="400", reason="malformed"): 1,
+    }
+    assert not [key for key in found if key[0] == measured.REQUESTS]

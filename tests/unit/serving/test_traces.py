@@ -276,14 +276,6 @@ def test_levels_are_what_they_are_when_somebody_looks(world):
     assert found[sample("modelway_log_unsynced_events")] == 1
 
 
-def test_what_cannot_be_read_is_counted(world):
-    with socket.create_connection((world.http.base_url.host, world.http.base_url.port), 20) as client:
-        client.sendall(b"GET / HTTP/1.1\r\nx: " + b"y" * 40_000 + b"\r\n\r\n")
-        assert b" 431 " in client.recv(65536)
-    found = parse_exposition(world.metrics.exposition())
-    assert found[sample(measured.REFUSED, status="431")] == 1
-
-
 def test_a_flood_of_failures_is_told_now_and_then(world, caplog):
     caplog.set_level(logging.WARNING)
     for _ in range(300):
