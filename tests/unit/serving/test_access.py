@@ -1,6 +1,8 @@
 """Who may ask for what: pure, and at the doors of both protocols, for every path and every call."""
 
 import json
+import socket
+import struct
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -319,6 +321,32 @@ def test_a_stream_that_sends_nothing_is_refused_at_once(channel):
     with pytest.raises(grpc.RpcError) as told:
         next(waiting)
     assert told.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_a_token_with_a_wrong_byte_in_it_is_in_no_log(both, caplog):
+    """grpcio would write it out. Its clients send no such header: the frames of HTTP/2 are made by hand (RFC 9113, RFC 7541)."""
+    fields = {
+        ":method": b"POST",
+        ":scheme": b"http",
+        ":path": f"/{calls._SERVICE}/ModelReady".encode(),
+        ":authority": b"a",
+    }
+    fields |= {"te": b"trailers", "content-type": b"application/grpc"}
+    fields["authorization"] = f"Bearer {TOKENS[Role.INFER]}".encode() + b"\xff"
+    packed = b"".join(b"\0%c%b%c%b" % (len(name), name.encode(), len(value), value) for name, value in fields.items())
+    host, _, port = both[1].rpartition(":")
+    with socket.create_connection((host, int(port)), 20) as client:
+        client.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(4, 0, 0) + _frame(1, 5, 1, packed))
+        got = b""
+        while b"grpc-status" not in got:
+            got += client.recv(4096) or pytest.fail("the connection was closed")
+    assert b"is not known" in got
+    assert "a header of a call is no UTF-8" in caplog.text
+    assert TOKENS[Role.INFER] not in caplog.text
+
+
+def _frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
 
 
 def _silent() -> Iterator[bytes]:

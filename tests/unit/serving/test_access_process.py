@@ -30,7 +30,7 @@ def workspace(tmp_path):
     made = make_workspace(tmp_path)
     made.places.project("loans").mkdir()
     made.places.spec("loans").write_text(yaml.safe_dump(LOANS))
-    made.places.stack.write_text("serving: {port: 0, grpc: {port: 0}, access: tokens}\n")
+    made.places.stack.write_text("serving: {port: 0, grpc: {port: 0}, access: tokens, access_log: true}\n")
     opened = Workspace(made.places)
     version(opened)
     releasing.release(opened, "loans", None, "ann", "x")

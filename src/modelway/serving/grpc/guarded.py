@@ -1,5 +1,6 @@
 """The door of gRPC where tokens are asked for: what a call needs, and the refusal of who has it not."""
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
@@ -31,11 +32,16 @@ ROLES: Mapping[str, Role] = {
 """Of each call; one that does not stand here needs the highest."""
 
 
+_DECODES = "grpc._cython.cygrpc"
+"""The logger of grpcio that writes out a header's value when it is no UTF-8: a token with one wrong byte behind it, for example."""
+
+
 class Guard(aio.ServerInterceptor):
-    """Lets through what may be asked."""
+    """Lets through what may be asked; from then on no header's value is in the log of this process."""
 
     def __init__(self, access: Access) -> None:
         self._access = access
+        logging.getLogger(_DECODES).addFilter(_without_value)
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], call: Any) -> Any:
         """The handler of the call, or one that refuses it before any message of it is read."""
@@ -43,6 +49,12 @@ class Guard(aio.ServerInterceptor):
         header = given.encode() if isinstance(given, str) else given
         error = self._access.refusal(ROLES.get(call.method, Role.OPERATE), header, "grpc")
         return await continuation(call) if error is None else _refusing(error)
+
+
+def _without_value(record: logging.LogRecord) -> bool:
+    if str(record.msg).startswith("Invalid encoding"):
+        record.msg, record.args, record.exc_info = "a header of a call is no UTF-8", (), None
+    return True
 
 
 def _refusing(error: AccessError) -> Any:
