@@ -146,7 +146,7 @@ async def connected(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamW
         while True:
             try:
                 return await asyncio.open_connection(host, int(port))
-            except ConnectionRefusedError:
+            except ConnectionError:
                 await asyncio.sleep(0.01)
 
 
@@ -173,21 +173,24 @@ async def asked_raw(address: str, sent: bytes, patience: float) -> list[tuple[in
     """What the server sent until it ended the connection: it must, since the client does."""
     reader, writer = await connected(address)
     received = b""
-    with contextlib.suppress(ConnectionError):
+    try:
         writer.write(sent + frame(PING, SIGN))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 while SIGN not in received and (got := await reader.read(65536)):
                     received += got
         if writer.can_write_eof():
-            with contextlib.suppress(OSError):
-                writer.write_eof()
+            writer.write_eof()
         async with asyncio.timeout(30):
             while got := await reader.read(65536):
                 received += got
-    writer.close()
-    with contextlib.suppress(OSError):
-        await writer.wait_closed()
+    except OSError as error:  # it was quicker to end it
+        if isinstance(error, TimeoutError):
+            raise
+    finally:
+        writer.transport.abort()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
     return kinds(received)
 
 

@@ -12,9 +12,11 @@ import grpc
 import httpx
 import pytest
 
+from modelway.errors import DataError
 from modelway.flow.serving import server_of
 from modelway.serving.grpc import inference_pb2 as messages
 from modelway.serving.grpc.listener import SERVICE
+from modelway.serving.grpc.reading import Reading, parse_frame
 from tests.support.serving import serving_both
 from tests.unit.serving.made import make_workspace, put_version, request, route
 
@@ -225,7 +227,7 @@ def message(raw=(), outputs=(), **first) -> bytes:
 
 def many(count: int) -> bytes:
     made = messages.ModelInferRequest(model_name="loans", raw_input_contents=[b""])
-    made.inputs.extend([messages.ModelInferRequest.InferInputTensor(name=str(n)) for n in range(count)])
+    made.inputs.extend([messages.ModelInferRequest.InferInputTensor(name=str(n), shape=[1]) for n in range(count)])
     return made.SerializeToString()
 
 
@@ -240,6 +242,15 @@ MESSAGES: dict[str, Callable[[], bytes]] = {
     "a name of 4 MB": lambda: message([b"12345678"], name="n" * 4_000_000),
     "bytes that are no message": lambda: b"\xff" * 1_000,
 }
+
+
+@pytest.mark.parametrize(("count", "kept"), [(30, 1), (300, 1), (4_000, 0)])
+def test_layouts_of_many_tiny_tensors_are_not_kept(count, kept):
+    """Each tensor is some objects of ours, however few bytes it had: a thousand such requests would hold a gigabyte."""
+    reading = Reading()
+    with pytest.raises(DataError, match="raw_input_contents"):
+        reading.asked(parse_frame(many(count)))
+    assert len(reading._layouts) == kept
 
 
 @pytest.mark.parametrize("name", MESSAGES)
