@@ -109,7 +109,7 @@ def _filled(compose: Compose, specs: Mapping[str, Spec], own: Mapping[str, Any])
     taken = {name for spec in specs.values() for name in _taken(spec)}
     if "ignore" not in (own.get("data") or {}):
         data["ignore"] = [name for name in contract if name not in taken and name not in _roles(data)]
-    rows_of = "" if "source" in (own.get("data") or {}) else _rows_of(first)
+    rows_of = "" if "source" in (own.get("data") or {}) else first.rows_of
     return {
         "task": first.task,
         **({"checks": said[first.model]["checks"]} if "checks" in said[first.model] else {}),
@@ -120,10 +120,6 @@ def _filled(compose: Compose, specs: Mapping[str, Spec], own: Mapping[str, Any])
         "retraining": {"on": ["members"], **(own.get("retraining") or {})},
         "compose": {**own["compose"], "rows_of": rows_of},
     }
-
-
-def _rows_of(spec: Spec) -> str:
-    return (spec.compose.rows_of if spec.compose else "") or spec.model
 
 
 def _taken(spec: Spec) -> set[str]:

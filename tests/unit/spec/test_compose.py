@@ -6,6 +6,7 @@ import pytest
 
 from modelway.errors import SpecError
 from modelway.flow.opening import planned
+from modelway.flow.sources import labels_topic
 from modelway.spec.explain import MEMBERS, explain
 from modelway.spec.load import load_spec
 from modelway.workspace import Workspace, find_workspace
@@ -71,6 +72,7 @@ def test_a_composition_has_task_data_contract_and_features_from_the_models_that_
     spec = load_spec(put(place, "pricing", ROUTE))
     assert (spec.task, spec.data.target, spec.data.key, spec.data.entities) == ("binary", "bad", "id", ("customer",))
     assert spec.topic == "loans", "the rows are those of the model that answers what is left"
+    assert labels_topic(spec) == "loans_labels"
     assert list(spec.contract) == ["id", "at", "customer", "amount", "income", "city", "bad", "age"]
     assert spec.contract["amount"].max is None, "that model's rule counts, where both have one"
     assert list(spec.features) == ["load", "many", "when age < 25"]
