@@ -146,6 +146,11 @@ def test_a_composition_may_ask_a_composition(place):
         ("  chain: [{ask: young, as: income}, {ask: young, as: income}, loans]", "an earlier step is named 'income'"),
         ("  chain: [{ask: young, as: income}, loans]", "3: compose.chain: the feature load uses income, which is a step's"),
         ("  rout: [{ask: loans}]", "3: compose.rout: there is no such key; did you mean 'route'?"),
+        ("  route: [{ask: loans}]\ndata: loans", "4: data: 'loans' is not keys with values"),
+        ("  route: [{ask: loans}]\ncontract: [a]", "4: contract: ['a'] is not keys with values"),
+        ("  chain: [loans, {expr: city}]", "3: compose.chain[1]: there is no column 'city'"),
+        ("  chain: [loans, {expr: 'if(loans > 0, \"a\", \"b\")'}]", "is a word, and the answer is a number"),
+        ("  route: [{ask: loans}]\nretraining: {on: [drift]}", "'drift' is no reason to put models together anew"),
         ("  route: [{ask: loans}]\ntraining: {refit: true}", "training.refit: a composition learns nothing"),
     ],
 )  # fmt: skip
