@@ -11,7 +11,7 @@ from modelway.errors import StateError
 from modelway.expressions.meaning import read
 from modelway.expressions.row import Closure, closure
 from modelway.expressions.values import Nature
-from modelway.records import Composition, Graph, Manifest, Pinned, loads
+from modelway.records import Column, Composition, Graph, Manifest, Pinned, loads
 from modelway.serving.composed import Ask, Bound, Composed, Link, Member, averaged, backed, chained, routed
 from modelway.serving.onnxruntime import Run
 from modelway.serving.refusals import compile_refusal
@@ -29,6 +29,10 @@ class Names:
     numbers: tuple[str, ...]
     words: tuple[str, ...]
 
+    @classmethod
+    def of(cls, columns: Sequence[Column]) -> "Names":
+        return cls(*(tuple(c.name for c in columns if c.kind == kind) for kind in ("number", "word")))
+
     def and_(self, name: str, *, word: bool) -> "Names":
         return Names(self.numbers, (*self.words, name)) if word else Names((*self.numbers, name), self.words)
 
@@ -41,8 +45,7 @@ def open_composed(workspace: Workspace, made: Composition, open_run: Open, *, pa
     compose, pinned = Compose.model_validate(made.compose), {one.model: one for one in made.members}
     manifests = {name: loads(Manifest, workspace.artifacts.get(one.digest)) for name, one in pinned.items()}
     runs = {name: open_run(workspace, manifests[name], str(one), patient=patient) for name, one in pinned.items()}
-    numbers, words = (tuple(c.name for c in made.columns if c.kind == kind) for kind in ("number", "word"))
-    start = Names(numbers, words)
+    start = Names.of(made.columns)
 
     def member(name: str, names: Names) -> Member:
         return member_of(pinned[name], manifests[name], runs[name], names)
@@ -77,8 +80,8 @@ def waits_for(of: Manifest | Graph, run: Run) -> bool:
 
 def member_of(pinned: Pinned, manifest: Manifest, run: Run, names: Names) -> Member:
     """The version, with the places at which its columns lie."""
-    numbers = _places(pinned, names.numbers, [c.name for c in manifest.columns if c.kind == "number"])
-    words = _places(pinned, names.words, [c.name for c in manifest.columns if c.kind == "word"])
+    wanted = Names.of(manifest.columns)
+    numbers, words = _places(pinned, names.numbers, wanted.numbers), _places(pinned, names.words, wanted.words)
     refusal = compile_refusal(manifest.refuses, manifest.columns)
     return Member(str(pinned), run, refusal, numbers, words, max(1, len(manifest.classes)))
 

@@ -8,7 +8,7 @@ import polars as pl
 
 from modelway.errors import SpecError, StateError
 from modelway.expressions.grammar import parse
-from modelway.expressions.meaning import names
+from modelway.expressions.meaning import names as names_in
 from modelway.features.plan import Plan, plan_of
 from modelway.flow import composed, logged
 from modelway.flow.predicting import serving_version
@@ -29,6 +29,7 @@ from modelway.records import (
 )
 from modelway.registry import versions
 from modelway.spec.compose import Compose, rule_column
+from modelway.spec.document import dotted
 from modelway.spec.model import Spec
 from modelway.workspace import Workspace
 
@@ -82,43 +83,46 @@ def demand_members(workspace: Workspace, spec: Spec, plan: Plan) -> None:
     compose = spec.compose
     if compose is None:
         return
-    kinds = {column.name: column.kind for column in plan.columns}
+    start = composed.Names.of(plan.columns)
     for number, branch in enumerate(compose.route):
-        if branch.when is not None and kinds[rule_column(branch.when)] == "word":
+        if branch.when is not None and rule_column(branch.when) in start.words:
             raise SpecError(
                 f"compose.route[{number}].when: {branch.when!r} is a word, and a rule holds or does not",
                 "compare it with something, for example country == 'DE'",
             )
+    _demand_chain(workspace, compose, plan, start)
+    of_rows = {*compose.places} - {step.ask for step in compose.steps} | (
+        {compose.fallback.ask} if compose.fallback else set()
+    )
+    for name in compose.places:
+        if name in of_rows:
+            _demand_columns(workspace, plan, name, dotted(compose.places[name]), start)
+
+
+def _demand_chain(workspace: Workspace, compose: Compose, plan: Plan, names: composed.Names) -> None:
+    """Each step sees the columns of the rows, and what the steps before it give."""
     for name in compose.given:
-        if name in kinds:
+        if name in (*names.numbers, *names.words):
             raise SpecError(
                 f"compose.chain: {name!r} is a column of the rows, and a step's answer too",
                 "give the step another name: as: NAME, or take the column out of the contract",
             )
-    there = composed.Names(*(tuple(c.name for c in plan.columns if c.kind == kind) for kind in ("number", "word")))
     for number, step in enumerate(compose.steps):
-        word = False
+        place, word = f"compose.chain[{number}]", False
         if step.ask is not None:
-            _demand_columns(workspace, plan, step.ask, f"compose.chain[{number}]", there)
+            _demand_columns(workspace, plan, step.ask, place, names)
         else:
-            _, word = composed.expression_of(step.expr or "", f"compose.chain[{number}]", there)
-            if word and number == len(compose.steps) - 1:
-                raise SpecError(f"compose.chain[{number}]: {step.expr!r} is a word, and the answer a number", "")
-        there = there.and_(step.column, word=word)
-    asked = {step.ask for step in compose.steps if compose.fallback is None or step.ask != compose.fallback.ask}
-    for name, place in compose.places.items():
-        if name not in asked:
-            first, *rest = place
-            where = str(first) + "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in rest)
-            start = composed.Names(*(tuple(n for n in kinds if kinds[n] == kind) for kind in ("number", "word")))
-            _demand_columns(workspace, plan, name, where, start)
+            _, word = composed.expression_of(step.expr or "", place, names)
+        if word and number == len(compose.chain) - 1:
+            raise SpecError(f"{place}: {step.expr!r} is a word, and the answer is a number", "give a number")
+        names = names.and_(step.column, word=word)
 
 
 def demand_features_of_rows(spec: Spec) -> None:
     """Raise SpecError for a feature that uses what a step of the chain gives: features are made before anybody is asked."""
     given = spec.compose.given if spec.compose else ()
     for name, feature in spec.features.items() if given else ():
-        used = [*feature.uses, *(names(parse(feature.expr, name)) if feature.expr else ()), feature.of or ""]
+        used = [*feature.uses, *(names_in(parse(feature.expr, name)) if feature.expr else ()), feature.of or ""]
         if late := [one for one in used if one in given]:
             raise SpecError(
                 f"compose.chain: the feature {name} uses {late[0]}, which is a step's answer",
@@ -139,19 +143,19 @@ def at_rule(spec: Spec, error: SpecError) -> SpecError:
     return error
 
 
-def _demand_columns(workspace: Workspace, plan: Plan, name: str, place: str, there: composed.Names) -> None:
-    theirs = plan_of(workspace.spec(name))
-    given = {*there.numbers, *there.words}
+def _demand_columns(workspace: Workspace, plan: Plan, member: str, place: str, names: composed.Names) -> None:
+    theirs = plan_of(workspace.spec(member))
+    given = {*names.numbers, *names.words}
     missing = [column.name for column in theirs.columns if column.name not in given]
     if missing:
         raise SpecError(
-            f"{place}: {name} takes {', '.join(missing)}, which nobody gives it",
+            f"{place}: {member} takes {', '.join(missing)}, which nobody gives it",
             "add the columns to contract or features, or a step before it with that name: as: NAME",
         )
     ours = {column.name for column in plan.columns}
     if odd := [column for column in unlike(theirs, plan) if column in ours]:
         raise SpecError(
-            f"{place}: {name} computes {', '.join(odd)} otherwise than here",
+            f"{place}: {member} computes {', '.join(odd)} otherwise than here",
             "two models that are asked together give one name one meaning: rename it in one of them",
         )
 

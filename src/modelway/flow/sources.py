@@ -38,8 +38,7 @@ def source_of(spec: Spec, lake: Lake | None = None, schemas: Schemas | None = No
 
 def owner_of(workspace: Workspace, spec: Spec) -> Spec:
     """Whose contract judges the source rows: of a composition that reads a member's rows, that member's."""
-    rows_of = spec.compose.rows_of if spec.compose else ""
-    return workspace.spec(rows_of) if rows_of else spec
+    return spec if spec.rows_of == spec.model else workspace.spec(spec.rows_of)
 
 
 def values_in(lake: Lake) -> Lookup:
@@ -91,7 +90,7 @@ def joined_tables(spec: Spec) -> list[str]:
 
 
 def labels_topic(spec: Spec) -> str:
-    return spec.data.labels.source if spec.data.labels else f"{spec.model}_labels"
+    return spec.data.labels.source if spec.data.labels else f"{spec.rows_of}_labels"
 
 
 def predictions_topic(spec: Spec) -> str:

@@ -89,10 +89,11 @@ def _filled(compose: Compose, specs: Mapping[str, Spec], own: Mapping[str, Any])
     first = specs[compose.principal]
     others = [spec for name, spec in specs.items() if name != compose.principal]
     said = {spec.model: spec.model_dump(mode="json", by_alias=True, exclude_unset=True) for spec in specs.values()}
-    data = {**said[first.model]["data"], **(own.get("data") or {})}
+    told = own["data"] if isinstance(own.get("data"), dict) else {}
+    data = {**said[first.model]["data"], **told}
     for role in ("entities", "protected"):
         united = dict.fromkeys([*getattr(first.data, role), *(n for one in others for n in getattr(one.data, role))])
-        if united and role not in (own.get("data") or {}):
+        if united and role not in told:
             data[role] = list(united)
     contract = dict(said[first.model].get("contract", {}))
     features = dict(said[first.model].get("features", {}))
@@ -103,27 +104,24 @@ def _filled(compose: Compose, specs: Mapping[str, Spec], own: Mapping[str, Any])
         features = {**said[spec.model].get("features", {}), **features}
     order = [*said[first.model].get("contract", {}), *contract]
     contract = {name: contract[name] for name in dict.fromkeys(order) if name not in compose.given}
-    contract |= own.get("contract") or {}
     features = {name: told for name, told in features.items() if name not in compose.given}
-    features |= {name: {"expr": rule} for name, rule in compose.rules.items()} | (own.get("features") or {})
+    features |= {name: {"expr": rule} for name, rule in compose.rules.items()}
     taken = {name for spec in specs.values() for name in _taken(spec)}
-    if "ignore" not in (own.get("data") or {}):
+    if "ignore" not in told:
         data["ignore"] = [name for name in contract if name not in taken and name not in _roles(data)]
-    rows_of = "" if "source" in (own.get("data") or {}) else _rows_of(first)
+    inherited = {"data": data, "contract": contract, "features": features, "retraining": {"on": ["members"]}}
     return {
         "task": first.task,
         **({"checks": said[first.model]["checks"]} if "checks" in said[first.model] else {}),
         **own,
-        "data": data,
-        "contract": contract,
-        "features": features,
-        "retraining": {"on": ["members"], **(own.get("retraining") or {})},
-        "compose": {**own["compose"], "rows_of": rows_of},
+        **{key: _over(theirs, own.get(key)) for key, theirs in inherited.items()},
+        "compose": {**own["compose"], "rows_of": "" if "source" in told else first.rows_of},
     }
 
 
-def _rows_of(spec: Spec) -> str:
-    return (spec.compose.rows_of if spec.compose else "") or spec.model
+def _over(theirs: dict[str, Any], own: Any) -> Any:
+    """Its own keys first; what is no keys at all stays, and is refused where it stands."""
+    return {**theirs, **own} if isinstance(own, dict) else theirs if own is None else own
 
 
 def _taken(spec: Spec) -> set[str]:

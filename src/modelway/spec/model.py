@@ -359,6 +359,9 @@ class Spec(Part):
     @property
     def topic(self) -> str:
         """The topic of the event log that holds the source rows."""
-        if isinstance(self.data.source, str):
-            return self.data.source
+        return self.data.source if isinstance(self.data.source, str) else self.rows_of
+
+    @property
+    def rows_of(self) -> str:
+        """The model that the source rows and their labels are named after: of a composition it may be one that it asks."""
         return (self.compose.rows_of if self.compose else "") or self.model

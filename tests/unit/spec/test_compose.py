@@ -6,6 +6,7 @@ import pytest
 
 from modelway.errors import SpecError
 from modelway.flow.opening import planned
+from modelway.flow.sources import labels_topic
 from modelway.spec.explain import MEMBERS, explain
 from modelway.spec.load import load_spec
 from modelway.workspace import Workspace, find_workspace
@@ -71,6 +72,7 @@ def test_a_composition_has_task_data_contract_and_features_from_the_models_that_
     spec = load_spec(put(place, "pricing", ROUTE))
     assert (spec.task, spec.data.target, spec.data.key, spec.data.entities) == ("binary", "bad", "id", ("customer",))
     assert spec.topic == "loans", "the rows are those of the model that answers what is left"
+    assert labels_topic(spec) == "loans_labels"
     assert list(spec.contract) == ["id", "at", "customer", "amount", "income", "city", "bad", "age"]
     assert spec.contract["amount"].max is None, "that model's rule counts, where both have one"
     assert list(spec.features) == ["load", "many", "when age < 25"]
@@ -144,6 +146,11 @@ def test_a_composition_may_ask_a_composition(place):
         ("  chain: [{ask: young, as: income}, {ask: young, as: income}, loans]", "an earlier step is named 'income'"),
         ("  chain: [{ask: young, as: income}, loans]", "3: compose.chain: the feature load uses income, which is a step's"),
         ("  rout: [{ask: loans}]", "3: compose.rout: there is no such key; did you mean 'route'?"),
+        ("  route: [{ask: loans}]\ndata: loans", "4: data: 'loans' is not keys with values"),
+        ("  route: [{ask: loans}]\ncontract: [a]", "4: contract: ['a'] is not keys with values"),
+        ("  chain: [loans, {expr: city}]", "3: compose.chain[1]: there is no column 'city'"),
+        ("  chain: [loans, {expr: 'if(loans > 0, \"a\", \"b\")'}]", "is a word, and the answer is a number"),
+        ("  route: [{ask: loans}]\nretraining: {on: [drift]}", "'drift' is no reason to put models together anew"),
         ("  route: [{ask: loans}]\ntraining: {refit: true}", "training.refit: a composition learns nothing"),
     ],
 )  # fmt: skip
