@@ -121,7 +121,7 @@ def predictions(workspace: Workspace, model: str = "loans") -> list[dict[str, An
     return [json.loads(e.value) for e in workspace.log.read(f"{model}_predictions", {}, 1_000_000)]
 
 
-def becomes(condition: Callable[[], Any], seconds: float = 15) -> Any:
+def becomes(condition: Callable[[], Any], seconds: float = 60) -> Any:
     """The condition's value as soon as it is true; fails after the bound."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
