@@ -4,6 +4,7 @@ Imports no library for tables or training, and nothing that does: the server's p
 """
 
 import hashlib
+import logging
 import os
 import socket
 import threading
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from modelway.contracts.contract import Contract, from_plain
 from modelway.contracts.row import compile_row as compile_check
-from modelway.errors import NotFoundError, SpecError
+from modelway.errors import EngineError, NotFoundError, SpecError
 from modelway.features.plan import Plan
 from modelway.features.rows import RowFeatures, compile_row, groups_of
 from modelway.flow.access import access_kept
@@ -33,9 +34,10 @@ from modelway.serving.composed import MEMBER_ROWS, Composed, Heard
 from modelway.serving.log import PredictionLog
 from modelway.serving.measured import SWAPS
 from modelway.serving.models import Models
+from modelway.serving.onnxruntime import Numbers, Run
 from modelway.serving.room import Room, set_aside
 from modelway.serving.run import Doors, GrpcPort, bind, pid_in, serve
-from modelway.serving.servable import Servable, checked_columns, nowhere, open_servable, unhurried
+from modelway.serving.servable import Servable, Way, checked_columns, nowhere, open_servable, unhurried
 from modelway.serving.shadow import Shadow, score_in_shadow
 from modelway.serving.tls import speaking
 from modelway.spec.model import Spec
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from modelway.events.log import NewEvent
     from modelway.spec.stack import Online
 
+_log = logging.getLogger("modelway.serving")
 SHADOW_ROOM = 1_000
 """Requests that may wait to be scored in shadow; more are dropped, never delayed."""
 
@@ -134,7 +137,7 @@ def server_of(workspace: Workspace, number: int = 0, shown: Metrics | None = Non
     models = Models(
         load,
         workspace.traffic.routes,
-        challenger=partial(load, apart=True) if workspace.stack.serving.challengers == "apart" else load,
+        challenger=partial(load, challenger=True),
         swapped=lambda model: metrics.count(SWAPS, model=model),
         room=None if memory is None else Room(memory * 1_000_000),
         counted=metrics.count,
@@ -155,9 +158,10 @@ def server_of(workspace: Workspace, number: int = 0, shown: Metrics | None = Non
 
 
 class Loader(Protocol):
-    """Digest, model, number → the version in memory; `apart`: its graph answers in a process of its own."""
+    """Digest, model, number → the version in memory. A challenger's graph answers in a process of its own, and one that cannot be
+    loaded fails on every request, so that its release ends."""
 
-    def __call__(self, digest: str, model: str, number: int, *, apart: bool = False) -> Servable: ...
+    def __call__(self, digest: str, model: str, number: int, *, challenger: bool = False) -> Servable: ...
 
 
 def loader(workspace: Workspace, worker: int = 0) -> Loader:
@@ -191,7 +195,7 @@ def loader(workspace: Workspace, worker: int = 0) -> Loader:
                 )
             return followers[name]
 
-    def load(digest: str, model: str, number: int, *, apart: bool = False) -> Servable:
+    def load(digest: str, model: str, number: int, *, challenger: bool = False) -> Servable:
         manifest = loads(Manifest, workspace.artifacts.get(digest))
         contract, plan = from_plain(manifest.contract), Plan.from_plain(manifest.features)
         row = compile_row(plan)
@@ -204,8 +208,10 @@ def loader(workspace: Workspace, worker: int = 0) -> Loader:
         asked = contract.only(names)
         here, named = manifest.form == "graph", f"{model}@{number}"
         promised = spec.monitoring.slo
-        process = open_apart(workspace, manifest, named, promised.latency_p99_ms / 1000) if apart and here else None
-        run = process or open_run(workspace, manifest, named)
+        apart = challenger and here and workspace.stack.serving.challengers == "apart"
+        run, way = _opened(
+            workspace, manifest, named, promised.latency_p99_ms / 1000, challenger=challenger, apart=apart
+        )
         if isinstance(run, Composed):
             run = replace(run, heard=heard_by(workspace.metrics, model, number))
         return open_servable(
@@ -215,12 +221,12 @@ def loader(workspace: Workspace, worker: int = 0) -> Loader:
             run,
             check=compile_check(asked),
             features=lambda typed, key, at, served: row(typed, key, at, past, served),
-            upto=follower.catch_up if follower else unhurried if process or waits_for(manifest, run) else nowhere,
+            upto=follower.catch_up if follower else unhurried if way or waits_for(manifest, run) else nowhere,
             plain=plain_of(asked, plan, names),
             sticky=spec.sticky or "",
             serves_unlogged=spec.serving.unlogged == "serve",
             longest_wait=promised.longest_wait_ms / 1000,
-            way=process.way if process else None,
+            way=way,
         )
 
     return load
@@ -234,6 +240,30 @@ def heard_by(metrics: Metrics, model: str, number: int) -> Heard:
         metrics.count(MEMBER_ROWS, rows, **labels)
 
     return heard
+
+
+def _opened(
+    workspace: Workspace, manifest: Manifest, name: str, row_seconds: float, *, challenger: bool, apart: bool
+) -> tuple[Run, Way | None]:
+    """What answers for a version, and the way to it where only a challenger has one."""
+    try:
+        if not apart:
+            return open_run(workspace, manifest, name), None
+        process = open_apart(workspace, manifest, name, row_seconds)
+        return process, process.way
+    except EngineError as error:
+        if error.transient or not challenger:
+            raise
+        _log.error("%s fails on every request: %s", name, error.problem)
+        return _failing(error), lambda: 0.0
+
+
+def _failing(error: EngineError) -> Run:
+    def run(numbers: Numbers, words: "Sequence[Sequence[str]]") -> list[list[float]]:
+        del numbers, words
+        raise EngineError(error.problem, error.fix)
+
+    return run
 
 
 def demand_time_to_live(online: "Online", plan: Plan) -> None:

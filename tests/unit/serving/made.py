@@ -177,7 +177,7 @@ def _in_block(value: bytes) -> list[dict[str, Any]]:
     ]
 
 
-def becomes(condition: Callable[[], Any], seconds: float = 15) -> Any:
+def becomes(condition: Callable[[], Any], seconds: float = 60) -> Any:
     """The condition's value as soon as it is true; fails after the bound."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

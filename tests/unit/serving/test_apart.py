@@ -162,6 +162,17 @@ def test_a_hanging_challenger_holds_up_nobody(workspace):
         assert asked > 20
 
 
+def test_a_challenger_that_cannot_be_loaded_fails_so_that_its_release_ends(workspace):
+    one = put_version(workspace)
+    two = workspace.artifacts.put(dumps(manifest_of(workspace, GRAPHS["no graph"](1))))
+    workspace.traffic.apply(route("loans", {1: one, 2: two}, {1: 1.0}, shadow=2))
+    with running(workspace) as (url, _), httpx.Client(base_url=url) as client:
+        assert client.post("/v2/models/loans/infer", json=request([{"income": 1.0}])).status_code == 200
+        until(lambda: [p["reason"] for p in predictions(workspace) if p["version"] == 2 and p["status"] == "error"])
+    (told,) = (p["reason"] for p in predictions(workspace) if p["version"] == 2)
+    assert "the graph of loans@2 cannot be loaded" in told
+
+
 def test_inside_when_the_stack_says_so(workspace):
     workspace.places.stack.write_text("serving: {port: 0, challengers: inside}\n")
     one, two = put_version(workspace), workspace.artifacts.put(dumps(manifest_of(workspace, graph_of(1, 2.0))))
