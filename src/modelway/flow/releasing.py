@@ -84,7 +84,9 @@ def roll_out(workspace: Workspace, spec: "Spec", lease: Lease | None = None) -> 
     """One safe step of the open or watched release, and the routes as they must be, whatever became of them."""
     _ask_for_own(workspace, spec, lease)
     standing = store.judged_release(workspace.database, spec.model)
-    if standing is not None:
+    if standing is None:
+        _forget(workspace, spec.model)
+    else:
         now = workspace.clock.now()
         move = next_move(standing, _evidence(workspace, spec, standing), spec.release, now)
         frozen = freezes.frozen(workspace.database, spec.model)
@@ -167,6 +169,12 @@ def _evidence(workspace: Workspace, spec: "Spec", standing: Release) -> Evidence
     if standing.champion is None:
         return Evidence(approved=store.approvers(standing))
     return evidence_of(workspace, spec, standing, store.approvers(standing))
+
+
+def _forget(workspace: Workspace, model: str) -> None:
+    from modelway.flow.gathered import forget
+
+    forget(workspace, model)
 
 
 def _held(standing: Release, frozen: str) -> Move:
