@@ -45,7 +45,7 @@ bench-data: setup  ## Kafka to Delta beside Spark Structured Streaming (Java 17 
 	@$(PY) -m benchmarks data delays catching_up backfill
 
 bench-serving: setup  ## one row over HTTP beside MLServer, uvicorn and the least that Python can do (wrk and two cores are needed)
-	@$(PY) -m benchmarks serving_speed
+	@$(PY) -m benchmarks serving_speed serving_grpc serving_workers many_models
 
 prove-canary: setup  ## what releases promise and what they do, on simulated traffic, beside threshold rules; writes benchmarks/results/
 	@$(PY) -m benchmarks.prove_canary

@@ -20,6 +20,9 @@ NAMES = (
     "run",
     "serving",
     "serving_speed",
+    "serving_grpc",
+    "serving_workers",
+    "many_models",
     "python_model",
     "broken_models",
 )

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -28,6 +28,7 @@ class Server:
     name: str
     url: str
     pid: int
+    grpc: str = ""
 
 
 @contextmanager
@@ -94,9 +95,31 @@ def mlserver(graph: Path, log: Path) -> Iterator[Server]:
     ready = f"/v2/models/{MODEL}/ready"
     try:
         with _running("MLServer", command, environment, lambda: f"http://127.0.0.1:{http}", ready, log) as server:
-            yield server
+            yield replace(server, grpc=f"127.0.0.1:{grpc}")
     except TimeoutError as error:
         raise MissingRivalError(f"{pin('mlserver')} did not start: {error}") from error
+
+
+@contextmanager
+def grpc_echo(reply: int, log: Path) -> Iterator[Server]:
+    """grpcio's own server; each answer has `reply` bytes."""
+    port = free_port()
+    command = [*CORE, sys.executable, "-m", "benchmarks.rivals.grpc_echo", str(port), str(reply)]
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, cwd=ROOT, env=user_environment(), stdout=out, stderr=out)
+        try:
+            until = time.monotonic() + _READY_SECONDS
+            while not _listens(port) and process.poll() is None and time.monotonic() < until:
+                time.sleep(0.05)
+            yield Server("echo", "", process.pid, f"127.0.0.1:{port}")
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as asked:
+        return asked.connect_ex(("127.0.0.1", port)) == 0
 
 
 @contextmanager
