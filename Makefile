@@ -35,7 +35,7 @@ engines: setup  ## contract tests on the real engines (PostgreSQL, Kafka, S3, Va
 spark:  ## an environment of its own with Spark (Java 17 and Maven are needed); `make engines` uses it
 	@bash tools/spark.sh .venv-spark
 
-clients:  ## an environment of its own with clients that others wrote (tritonclient, KServe's); `make engines` uses it
+clients:  ## an environment of its own with clients that others wrote (tritonclient, KServe's, mlserver, schemathesis); `make engines` uses it
 	@bash tools/clients.sh .venv-clients
 
 bench: setup  ## the benchmarks; writes benchmarks/results/

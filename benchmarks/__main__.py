@@ -21,6 +21,7 @@ NAMES = (
     "serving",
     "serving_speed",
     "python_model",
+    "broken_models",
 )
 
 

@@ -24,9 +24,10 @@ from modelway.flow.pins import maintain, maintain_when_due
 from modelway.flow.positions import positions, set_positions
 from modelway.flow.rebuilding import rebuild as rebuild_features
 from modelway.flow.rehearsing import rehearse
-from modelway.flow.releasing import approve, mirror, release, roll_out, rollback
+from modelway.flow.releasing import approve, mirror, release, roll_out
 from modelway.flow.reporting import explain_margins, run_report
 from modelway.flow.retraining import retrain
+from modelway.flow.routing import rollback
 from modelway.flow.runs import REFIT, STEPS, Tell, Work
 from modelway.flow.sending import send_files, silent
 from modelway.flow.watching import trouble, watch

@@ -337,13 +337,20 @@ class Workspace:
 
         path = self.places.spec(model)
         self.demand_model(model)
-        files = (path, *sorted(path.parent.glob("*.py")))  # features may be functions in Python files beside it
-        stamp = tuple((told.st_mtime_ns, told.st_size) for told in (file.stat() for file in files))
-        if (read := self._specs.get(model)) is not None and read[0] == stamp:
+        read = self._specs.get(model)
+        if read is not None and read[0] == self._stamp(model, composed=read[1].compose is not None):
             return read[1]  # the control loop asks at every tick
+        stamps = [self._stamp(model, composed=composed) for composed in (False, True)]  # before it is read
         spec = load_spec(path)
-        self._specs[model] = (stamp, spec)
+        self._specs[model] = (stamps[spec.compose is not None], spec)
         return spec
+
+    def _stamp(self, model: str, *, composed: bool) -> tuple[tuple[int, int], ...]:
+        """Of all files that a spec is read from: features may be functions in Python files beside it, and a composition has much
+        from the models that it asks."""
+        folders = sorted(self.places.models.glob("*/")) if composed else [self.places.project(model)]
+        files = (file for folder in folders for file in (folder / "modelway.yaml", *sorted(folder.glob("*.py"))))
+        return tuple((told.st_mtime_ns, told.st_size) for told in (file.stat() for file in files if file.exists()))
 
     @cached_property
     def _specs(self) -> "dict[str, tuple[tuple[tuple[int, int], ...], Spec]]":

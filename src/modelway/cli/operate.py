@@ -94,16 +94,21 @@ def labels(
 
 def status(
     model: Annotated[str, typer.Argument(help="Name of the model; absent: all.")] = "*",
+    following: Annotated[bool, typer.Option("--follow", help="Show the model's release until it is over.")] = False,
     where: Where = HERE,
     json: Json = False,
 ) -> None:
     """What serves, what is being released, what is wrong."""
+    from modelway.cli.following import follow_latest
     from modelway.cli.output import print_json
     from modelway.cli.reports import show_status
     from modelway.flow.reporting import status as look
 
     with opened(where) as workspace:
         workspace.demand_model(model)
+        if following:
+            follow_latest(workspace, model, json=json)
+            return
         found = look(workspace, None if model == "*" else model)
     if json:
         print_json(found)

@@ -1,18 +1,21 @@
 """rehearse, release, approve, rollback, freeze, thaw, history: what is decided, and by whom."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from modelway.cli.context import HERE, Json, Model, Reason, Where, opened, who
+
+if TYPE_CHECKING:
+    from modelway.records import Entry
 
 Everything = Annotated[str, typer.Argument(help="Name of the model; absent: all.")]
 
 
 def add_to(app: typer.Typer) -> None:
     app.command(epilog="Example: modelway rehearse loans --version 7 --days 7")(rehearse)
-    app.command(epilog="Example: modelway release loans --version 3")(release)
+    app.command(epilog="Example: modelway release loans --version 3 --follow")(release)
     app.command(epilog="Example: modelway approve loans")(approve)
     app.command(epilog="Example: modelway rollback loans --reason 'complaints from branch 12'")(rollback)
     app.command(epilog="Example: modelway freeze loans --reason 'year-end close'")(freeze)
@@ -57,11 +60,25 @@ def release(
     model: Model,
     version: Annotated[int | None, typer.Option("--version", help="Number; absent: the newest accepted one.")] = None,
     reason: Reason = "asked for by hand",
+    following: Annotated[
+        bool | None,
+        typer.Option(
+            "--follow/--no-follow",
+            help="Show how it goes until it is over.",
+            show_default="on a terminal, while it runs",
+        ),
+    ] = None,
     where: Where = HERE,
     json: Json = False,
 ) -> None:
-    """Ask for a version to be rolled out; what is running picks it up, or `modelway up` does so when it starts."""
+    """Ask for a version to be rolled out; what is running picks it up, or `modelway up` does so when it starts.
+
+    With --follow it ends with 1 when the version is rolled back or superseded; with --json too, it prints a line a look.
+    """
+    import sys
+
     from modelway import lifecycle
+    from modelway.cli.following import follow
     from modelway.cli.output import print_json, say
     from modelway.flow.reporting import server_address
     from modelway.rollout import store
@@ -73,13 +90,18 @@ def release(
         before = store.open_release(workspace.database, model)
         asked = lifecycle.release(workspace, model, version, who(), reason)
         running = server_address(workspace) is not None
-    if json:
-        print_json(asked)
-        return
-    if before is not None and before.version != asked.version:
-        say(f"{model}@{before.version}, which was in {before.state}, is superseded")
-    say(f"{model}@{asked.version}: {asked.state}; {asked.reason}")
-    say("next: modelway status" if running else "next: modelway up")
+        if following is None:
+            following = running and not json and sys.stdout.isatty()
+        if json and not following:
+            print_json(asked)
+        if not json:
+            if before is not None and before.version != asked.version:
+                say(f"{model}@{before.version}, which was in {before.state}, is superseded")
+            say(f"{model}@{asked.version}: {asked.state}; {asked.reason}")
+            if not running or not following:
+                say("next: modelway status" if running else "next: modelway up")
+        if following and follow(workspace, asked.id, json=json).state != "full":
+            raise typer.Exit(1)
 
 
 def approve(model: Model, where: Where = HERE, json: Json = False) -> None:
@@ -97,13 +119,12 @@ def approve(model: Model, where: Where = HERE, json: Json = False) -> None:
 
 def rollback(model: Model, reason: Reason = "asked for by hand", where: Where = HERE, json: Json = False) -> None:
     """End the open release, or go back to the champion before this one."""
-    from modelway import lifecycle
     from modelway.cli.output import print_json, say
-    from modelway.flow.reporting import model_status
+    from modelway.flow import routing
 
     with opened(where) as workspace:
-        done = lifecycle.rollback(workspace, model, who(), reason)
-        serving = model_status(workspace, model)["champion"]
+        done = routing.rollback(workspace, model, who(), reason)
+        serving = routing.champion_of(workspace, model)
     if json:
         print_json(done)
     else:
@@ -146,6 +167,14 @@ def thaw(
         note(left)
 
 
+def _why(entry: "Entry") -> str:
+    """The reason, and below it the numbers on which a release was decided."""
+    from modelway.rollout.telling import summary
+
+    numbers = summary(entry.data.get("evidence", {})) if entry.action == "release" else ""
+    return f"{entry.reason}\n{numbers}" if numbers else entry.reason
+
+
 def _named(model: str) -> str:
     return "all models" if model == "*" else model
 
@@ -175,7 +204,7 @@ def history(
         say("nothing had been decided by then" if at else "nothing has been decided yet")
         return
     heads = ("no.", "at", "who", "action", "subject", "reason")
-    table("ledger", heads, [(e.number, e.at, e.who, e.action, e.subject, e.reason) for e in entries])
+    table("ledger", heads, [(e.number, e.at, e.who, e.action, e.subject, _why(e)) for e in entries])
     if state:
         rows = [(name, s["champion"], s["release"], s["frozen"]) for name, s in state.items()]
         table(f"as it stood at {moment:%Y-%m-%d %H:%M}", ("model", "champion", "release", "frozen"), rows)

@@ -1,148 +1,71 @@
-"""Both versions of a release as counts: requests or callers, errors, invalid outputs, slow answers; read off the predictions table.
+"""Both versions of a release as counts: requests or callers, errors, invalid outputs, slow answers.
 
 By caller where the routing is sticky (`Spec.sticky`): the share of the traffic is then drawn by caller, so callers are what is
 independent, and each counts once (see `rollout.evidence.Arm`).
+
+Counts are sums: what is added in pieces, second by second, is what is added at once (`gathered.py` adds only what is new).
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import numpy as np
 import polars as pl
 
 from modelway.evidence.slower import slow_counts
-from modelway.flow import frames
-from modelway.flow.sources import predictions_topic
+from modelway.flow.known_names import NOBODY, Names
 from modelway.records import Release
 from modelway.rollout.evidence import Arm, Tried
-from modelway.rollout.guards import slow_at
-from modelway.rollout.release import same_requests
-from modelway.spec.model import Rollout, Spec
-from modelway.workspace import Workspace
+from modelway.rollout.standing import same_requests
 
-LATELY = timedelta(days=28)
 SETTLING = timedelta(seconds=0.5)
 """How long servers may take to learn of a new share: what a canary answered before that was drawn by the old one."""
-_MOMENT = pl.Datetime("us", "UTC")
 TIMED_A_SECOND = 10
 """Requests whose latency counts, of both versions together in each second, drawn whoever answered them. A stall of a worker makes
 all its requests slow at once: of a busy model it would count as often as there are requests in it."""
-_MOST_A_SECOND = 100
-_MOST = 2_000_000
-_PARTS = 100_000
-SCHEMA = {
-    "request": pl.String(),
-    "index": pl.Int64(),
-    "key": pl.String(),
-    "at": _MOMENT,
-    "served": _MOMENT,
-    "version": pl.Int64(),
-    "shadow": pl.Boolean(),
-    "status": pl.String(),
-    "scores": pl.List(pl.Float64()),
-    "ms": pl.Float64(),
-    "pinned": pl.Boolean(),
-    "caller": pl.String(),
-}
-"""A row of an answer. `pinned`: the client named the version, so that no share was drawn; `caller`: null where none is known."""
+Slow = tuple[tuple[float, float], ...]
+"""Thresholds of latency in milliseconds, for champion and challenger."""
+_OVER_STEPS = ("seen", "error", "invalid")
 
 
-def looked_at(per_day: float, settings: Rollout) -> float:
-    """The share of a busy model's requests that a release looks at (0–1): more would only make each look longer.
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Challenger and champion since the step began, and the callers that have counted: a second time they do not."""
 
-    At most a hundred a second, and two million while the shares that are declared last at the least.
-    """
-    lasts = settings.at_least * max(sum(share < 1 for share in settings.canary), 1) / timedelta(days=1)
-    per_second, whole = per_day / 86_400, per_day * lasts
-    return min(1.0, _MOST_A_SECOND / max(per_second, 1e-9), _MOST / max(whole, 1e-9))
+    arms: tuple[Arm, Arm] = (Arm(), Arm())
+    known: Mapping[str, Names] = field(default_factory=dict)
 
-
-def answered(workspace: Workspace, spec: Spec, since: datetime, share: float = 1.0) -> pl.DataFrame:
-    """Predictions since a moment, without their inputs; of an answer that was asked for twice, the last.
-
-    Below a `share` of 1 only requests whose name has a small hash: that has to do with neither version nor outcome, is the same
-    for a request's answers by both, and at each look. (By the moment it would be whole batches of one version.)
-    """
-    table = workspace.lake.version(predictions_topic(spec))
-    if table is None:
-        return pl.DataFrame(schema=SCHEMA)
-    scanned = workspace.lake.scan(table)
-    there = scanned.collect_schema().names()
-    made = {
-        "pinned": pl.col("pinned").fill_null(False) if "pinned" in there else pl.lit(False),
-        "caller": pl.coalesce("caller", caller_of(spec.sticky)) if "caller" in there else caller_of(spec.sticky),
-    }
-    plain = [name for name in SCHEMA if name not in made]
-    order = [name for name in frames.ORDER if name not in SCHEMA]
-    new = pl.col("_arrived") >= since
-    some = new if share >= 1 else new & (pl.col("request").hash(11) % _PARTS < max(round(_PARTS * share), 1))
-    wanted = scanned.filter(some).select(*plain, *order, *(expression.alias(name) for name, expression in made.items()))
-    found = wanted.collect().sort(*frames.ORDER)
-    return found.unique(["request", "index", "version"], keep="last", maintain_order=True)
+    def next_step(self) -> "Counts":
+        """At the beginning of a canary's next step: nothing counts yet, and callers are remembered."""
+        return Counts(known={name: names for name, names in self.known.items() if name in _OVER_STEPS})
 
 
-def caller_of(sticky: str | None) -> pl.Expr:
-    """The caller's name out of a row's inputs, as text; null where there is none (and where the person was erased)."""
-    if sticky is None:
-        return pl.lit(None, pl.String)
-    named = pl.col("row").str.json_path_match("$['" + sticky.replace("\\", "\\\\").replace("'", "\\'") + "']")
-    return pl.when(named != "").then(named)
-
-
-def requests_per_day(workspace: Workspace, spec: Spec, now: datetime) -> float:
-    """Of clients, over the time since the first one of lately; shadow answers are no requests."""
-    table = workspace.lake.version(predictions_topic(spec))
-    if table is None:
-        return 0.0
-    client = ~pl.col("shadow") & (pl.col("index") == 0)
-    scanned = workspace.lake.scan(table).filter(pl.col("_arrived") >= now - LATELY, client)
-    found = scanned.select(pl.len().alias("requests"), pl.col("served").min()).collect()
-    first: datetime | None = found["served"][0]
-    return 0.0 if first is None else int(found["requests"][0]) / (max(now - first, _SHORTEST) / timedelta(days=1))
-
-
-_SHORTEST = timedelta(hours=1)
-
-
-def thresholds(workspace: Workspace, spec: Spec, standing: Release) -> tuple[tuple[float, float], ...]:
-    """Of latency: those that the canary began with; before it, from what the champion took in the last four weeks, live."""
-    if standing.state in ("canary", "full"):
-        return tuple((float(a), float(b)) for a, b in standing.evidence.get("slow_ms", ()))
-    table = workspace.lake.version(predictions_topic(spec))
-    guard = spec.release.guard
-    if table is None or (guard.latency is None and guard.latency_p99 is None):
-        return ()
-    live = (pl.col("version") == (standing.champion or 0)) & ~pl.col("shadow") & (pl.col("index") == 0)
-    since = pl.col("_arrived") >= standing.started - LATELY
-    took = workspace.lake.scan(table).filter(since & live).select("ms").collect()["ms"].drop_nulls()
-    return slow_at(took.to_numpy(), guard)
-
-
-def arms(
-    rows: pl.DataFrame, standing: Release, slow_ms: tuple[tuple[float, float], ...], sticky: bool
-) -> tuple[Arm, Arm]:
+def arms(rows: pl.DataFrame, standing: Release, slow_ms: Slow, sticky: bool) -> tuple[Arm, Arm]:
     """Challenger and champion since the step began: in shadow the requests that both answered, else each its own."""
+    return add(Counts(), rows, standing, slow_ms, sticky).arms
+
+
+def add(counts: Counts, rows: pl.DataFrame, standing: Release, slow_ms: Slow, sticky: bool) -> Counts:
+    """With these answers, each of them once, all of a request and of a second together."""
     versions = (standing.version, standing.champion or 0)
-    begun = _since(standing) if same_requests(standing) else _since(standing) + SETTLING
+    begun = standing.moved if same_requests(standing) else remembered_since(standing, sticky) + SETTLING
     here = rows.filter(pl.col("served") > begun, pl.col("version").is_in(versions), ~pl.col("pinned"))
     asked = _by_request(_judged(here, sum(versions)))
-    late = dict(zip(versions, zip(*((b, a) for a, b in slow_ms), strict=True), strict=True)) if slow_ms else {}
     if same_requests(standing):
         both = asked.filter(pl.col("version").n_unique().over("request") == 2)
-        made = [_on_same_requests(both.filter(pl.col("version") == version), sticky) for version in versions]
-        return made[0], made[1]
-    live = asked.filter(~pl.col("shadow"))
-    live = live.with_columns(pl.when(_timed()).then("ms").alias("ms"))
-    if not sticky:
-        made = [_by_requests(live.filter(pl.col("version") == version), late.get(version, ())) for version in versions]
-        return made[0], made[1]
-    callers = _Callers(live, standing.moved + SETTLING)
-    made = [callers.arm(version, late.get(version, ())) for version in versions]
-    return made[0], made[1]
+        return _on_same_requests(counts, both, versions, sticky)
+    live = asked.filter(~pl.col("shadow")).with_columns(pl.when(_timed()).then("ms").alias("ms"))
+    late = dict(zip(versions, zip(*((b, a) for a, b in slow_ms), strict=True), strict=True)) if slow_ms else {}
+    if sticky:
+        return _by_callers(counts, live, versions, late, standing.moved + SETTLING)
+    made = [_by_requests(live.filter(pl.col("version") == version), late.get(version, ())) for version in versions]
+    return _plus(counts, made)
 
 
-def _since(standing: Release) -> datetime:
-    """From when on callers are remembered: the canary's beginning; else that of the step."""
-    since = standing.evidence.get("since") if standing.state == "canary" else None
+def remembered_since(standing: Release, sticky: bool) -> datetime:
+    """From when on answers count: the step's beginning; callers are remembered from the canary's on."""
+    since = standing.evidence.get("since") if sticky and standing.state == "canary" else None
     return datetime.fromisoformat(since) if since else standing.moved
 
 
@@ -181,34 +104,66 @@ def _by_requests(mine: pl.DataFrame, late: tuple[float, ...]) -> Arm:
     return Arm(mine.height, int(mine["error"].sum()), int(mine["invalid"].sum()), slow_counts(_ms(mine), late))
 
 
-def _on_same_requests(mine: pl.DataFrame, sticky: bool) -> Arm:
+def _on_same_requests(counts: Counts, both: pl.DataFrame, versions: tuple[int, int], sticky: bool) -> Counts:
     """Errors are those of callers where one caller's requests hang together; in shadow nobody's latency is a client's."""
-    named = "caller" if sticky else "request"
-    errors, invalid = (mine.filter(pl.col(kind))[named].n_unique() for kind in ("error", "invalid"))
-    return Arm(mine.height, errors, invalid)
+    made, known = list[Arm](), dict(counts.known)
+    for version in versions:
+        mine, failed = both.filter(pl.col("version") == version), dict[str, int]()
+        for kind in ("error", "invalid"):
+            bad = mine.filter(pl.col(kind))["caller" if sticky else "request"].unique()
+            before = known.get(f"{kind} {version}", NOBODY)
+            failed[kind] = int(before.lacks(bad).sum())
+            if sticky:
+                known[f"{kind} {version}"] = before.plus(bad)
+        made.append(Arm(mine.height, failed["error"], failed["invalid"]))
+    return replace(_plus(counts, made), known=known)
 
 
-class _Callers:
-    """Live requests since the canary began, by caller; what counts is what came first, if in this step (after `begun`)."""
+def _by_callers(
+    counts: Counts,
+    live: pl.DataFrame,
+    versions: tuple[int, int],
+    late: Mapping[int, tuple[float, ...]],
+    begun: datetime,
+) -> Counts:
+    """What counts is what a caller did first since the canary began, if in this step; `tried` is its first request in the step."""
+    ordered, in_step, known = live.sort("served", "request"), pl.col("served") > begun, dict(counts.known)
 
-    def __init__(self, live: pl.DataFrame, begun: datetime) -> None:
-        ordered = live.sort("served", "request")
-        in_step = pl.col("served") > begun
-        self._seen = _first(ordered).filter(in_step)
-        self._failed = {kind: _first(ordered.filter(pl.col(kind))).filter(in_step) for kind in ("error", "invalid")}
-        self._tried = _first(ordered.filter(in_step))
+    def first(name: str, among: pl.DataFrame) -> pl.DataFrame:
+        firsts, before = among.unique("caller", keep="first", maintain_order=True), known.get(name, NOBODY)
+        known[name] = before.plus(firsts["caller"])
+        return firsts.filter(pl.Series(before.lacks(firsts["caller"]), dtype=pl.Boolean)).filter(in_step)
 
-    def arm(self, version: int, late: tuple[float, ...]) -> Arm:
+    seen, tried = first("seen", ordered), first("tried", ordered.filter(in_step))
+    failed = {kind: first(kind, ordered.filter(pl.col(kind))) for kind in ("error", "invalid")}
+    made = []
+    for version in versions:
         mine = pl.col("version") == version
-        seen, tried = self._seen.filter(mine), self._tried.filter(mine)
-        failed = {kind: found.filter(mine).height for kind, found in self._failed.items()}
-        bad = tried.filter(pl.col("error") | pl.col("invalid")).height
-        slow = slow_counts(_ms(seen), late)
-        return Arm(seen.height, failed["error"], failed["invalid"], slow, Tried(tried.height, bad))
+        newly, asked = seen.filter(mine), tried.filter(mine)
+        bad = asked.filter(pl.col("error") | pl.col("invalid")).height
+        slow = slow_counts(_ms(newly), late.get(version, ()))
+        errors, invalid = (failed[kind].filter(mine).height for kind in ("error", "invalid"))
+        made.append(Arm(newly.height, errors, invalid, slow, Tried(asked.height, bad)))
+    return replace(_plus(counts, made), known=known)
 
 
-def _first(ordered: pl.DataFrame) -> pl.DataFrame:
-    return ordered.unique("caller", keep="first", maintain_order=True)
+def _plus(counts: Counts, more: list[Arm]) -> Counts:
+    ours, theirs = (_sum(one, other) for one, other in zip(counts.arms, more, strict=True))
+    return replace(counts, arms=(ours, theirs))
+
+
+def _sum(one: Arm, other: Arm) -> Arm:
+    slow = tuple(a + b for a, b in zip(one.slow, other.slow, strict=True)) if one.slow and other.slow else other.slow
+    callers = other.callers
+    if callers is not None and one.callers is not None:
+        callers = Tried(one.callers.tried + callers.tried, one.callers.failed + callers.failed)
+    return Arm(
+        one.requests + other.requests,
+        one.errors + other.errors,
+        one.invalid + other.invalid,
+        slow or one.slow,
+        callers or one.callers,
+    )
 
 
 def _ms(mine: pl.DataFrame) -> np.ndarray:

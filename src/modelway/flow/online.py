@@ -161,7 +161,7 @@ def follower_of(
         name, target = as_word(raw.get("key")).strip(), as_target(raw.get("label"), plan.positive)
         return PastLabel(name, target, event.arrived) if name and target == target else None
 
-    told = spec.data.labels.source if spec.data.labels else f"{spec.model}_labels"
+    told = spec.data.labels.source if spec.data.labels else f"{spec.rows_of}_labels"
     gone = {topic: frozenset(erased(topic)) for topic in (spec.topic, told, *plan.tables)}
 
     def pasts(event: Event) -> Iterator[PastEvent]:

@@ -11,8 +11,9 @@ import polars as pl
 
 from modelway.errors import NotFoundError
 from modelway.flow import frames
-from modelway.flow.arms import answered, arms, looked_at, requests_per_day, thresholds
+from modelway.flow.gathered import lately, look
 from modelway.flow.rehearsing import why_rehearsal_failed
+from modelway.flow.release_rows import looked_at, requests_per_day, thresholds
 from modelway.flow.runs import REFIT, record
 from modelway.flow.scoring import graph_scores
 from modelway.records import Fit, Manifest, Release, TrainingSet, loads
@@ -37,7 +38,7 @@ def evidence_of(workspace: Workspace, spec: Spec, standing: Release, approved: t
     """All that a look at an open release with a champion needs; span and margin are found once, before the shadow begins."""
     now = workspace.clock.now()
     if standing.state == "waiting":
-        per_day = requests_per_day(workspace, spec, now)
+        per_day = lately(workspace, spec.model, "per day", lambda: requests_per_day(workspace, spec, now))
         held = _held_differences(workspace, spec, standing)
         span, margin = _terms(spec, held, per_day)
         return Evidence(
@@ -49,12 +50,14 @@ def evidence_of(workspace: Workspace, spec: Spec, standing: Release, approved: t
             rehearsed=why_rehearsal_failed(workspace, spec, standing),
             approved=approved,
         )
-    slow_ms = thresholds(workspace, spec, standing)
+    slow_ms = _slow_ms(workspace, spec, standing)
     sampled = float(standing.evidence.get("sampled", 1.0))
-    rows = answered(workspace, spec, standing.started, sampled)
-    challenger, champion = arms(rows, standing, slow_ms, spec.sticky is not None)
+    found = look(workspace, spec, standing, slow_ms, sampled)
+    (challenger, champion), paired = found.arms, found.pairs
     manifests = {n: _manifest(workspace, spec, n) for n in _both(standing)}
-    paired = pairs(rows, standing)
+    per_day = 0.0
+    if "basis" not in standing.evidence:
+        per_day = lately(workspace, spec.model, "per day", lambda: requests_per_day(workspace, spec, now))
     return Evidence(
         challenger=challenger,
         champion=champion,
@@ -66,22 +69,16 @@ def evidence_of(workspace: Workspace, spec: Spec, standing: Release, approved: t
         scores=() if spec.release.guard.scores is None else moved_scores(paired, *manifests.values()),
         score_span=float(standing.evidence.get("score_span", 1.0)),
         sampled=sampled,
-        requests_per_day=0.0 if "basis" in standing.evidence else requests_per_day(workspace, spec, now),
+        requests_per_day=per_day,
         approved=approved,
     )
 
 
-def pairs(rows: pl.DataFrame, standing: Release) -> pl.DataFrame:
-    """One row a key that both versions answered since the release began: `_key`, `caller`, `at`, the scores of each by its name."""
-    good = rows.filter(pl.col("served") >= standing.started, pl.col("status") == "ok")
-    named = ("request", "index", "key", "caller", "at", "served")
-    sides = [
-        good.filter(pl.col("version") == version).select(*named, pl.col("scores").alias(name))
-        for version, name in zip(_both(standing), ("challenger", "champion"), strict=True)
-    ]
-    both = sides[0].join(sides[1].select("request", "index", "champion"), on=["request", "index"], how="inner")
-    first = both.sort("served", "request", "index").unique("key", keep="first", maintain_order=True)
-    return first.rename({"key": "_key"}).select("_key", "caller", "at", "challenger", "champion").sort("at", "_key")
+def _slow_ms(workspace: Workspace, spec: Spec, standing: Release) -> tuple[tuple[float, float], ...]:
+    """Thresholds of latency: those that the canary began with; before it, those that would be now."""
+    if standing.state in ("canary", "full"):
+        return tuple((float(a), float(b)) for a, b in standing.evidence.get("slow_ms", ()))
+    return lately(workspace, spec.model, f"slow {standing.id}", lambda: thresholds(workspace, spec, standing))
 
 
 def moved_scores(paired: pl.DataFrame, challenger: Manifest, champion: Manifest) -> tuple[tuple[float, ...], ...]:
@@ -155,7 +152,7 @@ def _matured(workspace: Workspace, spec: Spec, paired: pl.DataFrame) -> pl.DataF
     told = frames.labels(workspace, spec, until=now).select("_key", "_label")
     own = _own_labels(workspace, spec, paired["_key"])
     known = pl.concat([told, own.join(told, on="_key", how="anti")])
-    matured = paired.filter(pl.col("at") + wait <= now)
+    matured = paired.filter(pl.col("at") + wait <= now).sort("at", "_key")
     return matured.join(known, on="_key", how="inner", maintain_order="left").filter(pl.col("_label").is_not_null())
 
 

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from modelway.errors import StateError
+from modelway.flow.routing import apply_route, champion_of
 from modelway.flow.runs import REFIT
 from modelway.records import Release, Version
 from modelway.registry import versions
 from modelway.rollout import store
 from modelway.rollout.evidence import Evidence, Move
-from modelway.rollout.release import next_move, promising, watched
-from modelway.rollout.routes import route_for
-from modelway.state import champions, freezes, runs
+from modelway.rollout.release import next_move, promising
+from modelway.rollout.standing import watched
+from modelway.state import freezes, runs
 from modelway.state.leases import Lease
 from modelway.state.runs import Run
 from modelway.state.schema import settings
@@ -38,7 +39,7 @@ def release(workspace: Workspace, model: str, version: int | None, who: str, rea
     wanted = versions.newest_accepted(database, model) if version is None else versions.get(database, model, version)
     if wanted is None:
         raise no_accepted_version(workspace, model)
-    champion, standing = _champion(workspace, model), store.open_release(database, model)
+    champion, standing = champion_of(workspace, model), store.open_release(database, model)
     if standing is not None and standing.version == wanted.number:
         return standing
     if champion == wanted.number:
@@ -73,14 +74,6 @@ def no_accepted_version(workspace: Workspace, model: str) -> StateError:
     )
 
 
-def rollback(workspace: Workspace, model: str, who: str, reason: str) -> Release:
-    """End the open release, or go back to the former champion; the routes follow at once."""
-    workspace.spec(model)
-    done = store.rollback(workspace.database, model, who, reason, workspace.clock.now())
-    _apply_route(workspace, model)
-    return done
-
-
 def approve(workspace: Workspace, model: str, who: str) -> Release:
     """A person stands behind the open release."""
     workspace.spec(model)
@@ -91,14 +84,16 @@ def roll_out(workspace: Workspace, spec: "Spec", lease: Lease | None = None) -> 
     """One safe step of the open or watched release, and the routes as they must be, whatever became of them."""
     _ask_for_own(workspace, spec, lease)
     standing = store.judged_release(workspace.database, spec.model)
-    if standing is not None:
+    if standing is None:
+        _forget(workspace, spec.model)
+    else:
         now = workspace.clock.now()
         move = next_move(standing, _evidence(workspace, spec, standing), spec.release, now)
         frozen = freezes.frozen(workspace.database, spec.model)
         if frozen and move.verdict == "passed":
             move = _held(standing, frozen)
         store.move(workspace.database, standing, move, now, lease)
-    _apply_route(workspace, spec.model)
+    apply_route(workspace, spec.model)
 
 
 def release_own(
@@ -116,7 +111,7 @@ def release_own(
         workspace.database,
         spec.model,
         version.number,
-        _champion(workspace, spec.model),
+        champion_of(workspace, spec.model),
         workspace.clock.now(),
         store.OURSELVES,
         f"{base.trigger.kind}: {base.trigger.reason}",
@@ -128,7 +123,7 @@ def release_own(
 
 def mirror(workspace: Workspace, spec: "Spec") -> None:
     """The registry's aliases as the control database says; compared at once after a change, else once a minute."""
-    champion, standing = _champion(workspace, spec.model), store.open_release(workspace.database, spec.model)
+    champion, standing = champion_of(workspace, spec.model), store.open_release(workspace.database, spec.model)
     if champion is None and standing is None:
         return
     aliases = {"champion": champion, "challenger": standing.version if standing else None}
@@ -157,7 +152,7 @@ def _may_ask(workspace: Workspace, spec: "Spec", version: Version) -> bool:
     """Whether automation made this version, and may release it now: what is open and promising is not cut short by it."""
     if not (spec.retraining.release and version.accepted):
         return False
-    champion = _champion(workspace, spec.model)
+    champion = champion_of(workspace, spec.model)
     if champion is not None and version.number <= champion:
         return False
     standing = store.judged_release(workspace.database, spec.model)
@@ -176,27 +171,14 @@ def _evidence(workspace: Workspace, spec: "Spec", standing: Release) -> Evidence
     return evidence_of(workspace, spec, standing, store.approvers(standing))
 
 
+def _forget(workspace: Workspace, model: str) -> None:
+    from modelway.flow.gathered import forget
+
+    forget(workspace, model)
+
+
 def _held(standing: Release, frozen: str) -> Move:
     return Move(standing.state, standing.step, standing.weight, "undecided", f"frozen: {frozen}", standing.evidence)
-
-
-def _apply_route(workspace: Workspace, model: str) -> None:
-    database = workspace.database
-    champion, latest = _champion(workspace, model), store.latest(database, model)
-    if champion is None:
-        return
-    named = {champion} | ({latest.version} if latest else set())
-    if latest is not None and watched(latest) and latest.champion is not None:
-        named |= {latest.champion}
-    digests = {number: versions.get(database, model, number).digest for number in named}
-    route = route_for(model, latest, champion, digests)
-    if route is not None:
-        workspace.traffic.apply(route)
-
-
-def _champion(workspace: Workspace, model: str) -> int | None:
-    with workspace.database.read() as connection:
-        return champions.champion(connection, model)
 
 
 def _kept_mirror(workspace: Workspace, name: str) -> dict[str, Any] | None:

@@ -33,6 +33,9 @@ SCHEMA = {
     "features": pl.String(),
     "pinned": pl.Boolean(),
     "caller": pl.String(),
+    "member": pl.String(),
+    "fallback": pl.String(),
+    "way": pl.Float64(),
 }
 
 _EXACT = 2.0**53
@@ -62,6 +65,12 @@ class Prediction(msgspec.Struct, frozen=True):
     """The client named the version: no share was drawn for it, so it is no evidence of a release."""
     caller: str | None = None
     """Whom the client named for the drawing of shares."""
+    member: str | None = None
+    """Which version of a composition answered, as MODEL@VERSION."""
+    fallback: str | None = None
+    """Why that was the fallback; "" where it was not."""
+    way: float | None = None
+    """Of `ms`, what a challenger takes only because it answers in a process of its own."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +112,8 @@ def _row(p: Prediction) -> tuple[Any, ...]:
     row = bytes(p.row).decode()
     name = f"{p.request}/{p.index}/{p.version}"
     whole = (p.request, p.index, p.key, p.at, p.served, p.version, p.digest, p.shadow, p.status, p.reason, row)
-    return (*whole, p.scores, said, upto, p.ms, bytes(p.features).decode() or None, p.pinned, p.caller, name)
+    features, answered = bytes(p.features).decode() or None, (p.member, p.fallback, p.way)
+    return (*whole, p.scores, said, upto, p.ms, features, p.pinned, p.caller, *answered, name)
 
 
 class _Common(msgspec.Struct, frozen=True):
@@ -118,6 +128,7 @@ class _Common(msgspec.Struct, frozen=True):
     ms: float | None = None
     pinned: bool = False
     caller: str | None = None
+    way: float | None = None
 
 
 def _block(event: Event) -> pl.DataFrame:
@@ -129,7 +140,8 @@ def _block(event: Event) -> pl.DataFrame:
     name = pl.concat_str(pl.lit(f"{common.request}/"), pl.lit(index), pl.lit(f"/{common.version}"))
     shared = {"request": common.request, "served": common.served, "at": common.served, "version": common.version}
     shared |= {"digest": common.digest, "shadow": common.shadow, "ms": common.ms, "pinned": common.pinned}
-    shared |= {"caller": common.caller, "upto": msgspec.json.encode(common.upto).decode(), "features": None}
+    shared |= {"caller": common.caller, "way": common.way, "member": None, "fallback": None}
+    shared |= {"upto": msgspec.json.encode(common.upto).decode(), "features": None}
     shared |= {"_partition": event.partition, "_offset": event.offset, "_arrived": event.arrived}
     made = pl.DataFrame(
         {

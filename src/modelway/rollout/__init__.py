@@ -1,6 +1,6 @@
 """From a registered version to the champion, step by step and on evidence only.
 
 Read `release.py` first (the state machine, pure), then what it asks: `guards.py` (what stops a release) and `promotion.py` (what
-is missing for more weight). `store.py` is where a release stands, in the control database, `routes.py` a release as shares of the
-requests, and `traffic.py` the port through which a router learns of them.
+is missing for more weight); `standing.py` says what each state allows. `store.py` is where a release stands, in the control
+database, `routes.py` a release as shares of the requests, and `traffic.py` the port through which a router learns of them.
 """

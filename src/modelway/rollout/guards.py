@@ -106,7 +106,7 @@ def why(found: Guarded, evidence: Evidence, settings: Rollout) -> str:
     if name == "latency":
         return _slower(found, evidence)
     if name == "scores":
-        moved = _largest(evidence.scores)
+        moved = most_moved(evidence.scores)
         return f"its scores have moved by {moved:.3g} on {_rows(evidence.scores)} pairs (allowed {settings.guard.scores:.3g})"
     worse = -float(np.mean(evidence.losses))
     return f"its loss is worse by {worse:.3g} on {len(evidence.losses)} pairs (allowed {evidence.margin:.3g})"
@@ -119,6 +119,11 @@ def log_e_same_scores(evidence: Evidence, settings: Rollout) -> float:
     margin, span = settings.guard.scores, evidence.score_span
     sides = [sign * np.asarray(series, dtype=float) for series in evidence.scores for sign in (1, -1)]
     return min(betting.log_e_not_worse(d, span=span, margin=min(margin, span)) for d in sides)
+
+
+def most_moved(scores: tuple[tuple[float, ...], ...]) -> float:
+    """The mean difference of the class whose scores have moved most."""
+    return max((float(np.mean(series)) for series in scores if series), key=abs, default=0.0)
 
 
 def _split(release: Release, evidence: Evidence, concentration: float) -> float:
@@ -153,10 +158,6 @@ def _slower(found: Guarded, evidence: Evidence) -> str:
     theirs, ours = evidence.slow_ms[place] if place < len(evidence.slow_ms) else (math.nan, math.nan)
     said = f"{b.slow[place]} of {b.requests} answers took more than {ours:.3g} ms"
     return f"it is slower: {said}, the champion's {a.slow[place]} of {a.requests} more than {theirs:.3g} ms"
-
-
-def _largest(scores: tuple[tuple[float, ...], ...]) -> float:
-    return max((float(np.mean(series)) for series in scores if series), key=abs, default=0.0)
 
 
 def _rows(scores: tuple[tuple[float, ...], ...]) -> int:

@@ -26,12 +26,12 @@ import numpy as np
 from modelway.evidence.multiply import NEVER
 from modelway.records import Release
 from modelway.rollout.evidence import Evidence, Move
-from modelway.rollout.guards import Guarded, guarded, plain, why
+from modelway.rollout.guards import Guarded, guarded, most_moved, plain, why
 from modelway.rollout.promotion import basis, lasting, missing, shown
+from modelway.rollout.standing import OPEN, rolled_back, same_requests, watched
 from modelway.spec.model import Rollout
 from modelway.spec.units import write_duration
 
-OPEN = ("waiting", "shadow", "canary")
 KEPT = ("basis", "span", "margin", "score_span", "sampled", "slow_ms", "since", "carried", "watch")
 """What a release decided earlier and goes on from, in its evidence; `store.py` adds who asked for it and who approved it."""
 _DAY = timedelta(days=1)
@@ -48,18 +48,8 @@ def next_move(release: Release, evidence: Evidence, settings: Rollout, now: date
     )
     if move.verdict == "undecided" and now - release.started > settings.at_most:
         days = settings.at_most / _DAY
-        return _back(release, f"still undecided after {days:g} days: {move.reason}", move.evidence)
+        return rolled_back(release, f"still undecided after {days:g} days: {move.reason}", move.evidence)
     return move
-
-
-def watched(release: Release) -> bool:
-    """Whether the release is full, and the former champion still goes on in shadow."""
-    return release.state == "full" and bool(release.evidence.get("watch"))
-
-
-def same_requests(release: Release) -> bool:
-    """Whether both versions answer each request, one of them unheard: then they are compared on these."""
-    return release.state in ("shadow", "full")
 
 
 def promising(release: Release) -> bool:
@@ -77,7 +67,7 @@ def promising(release: Release) -> bool:
 
 def _begin(release: Release, evidence: Evidence, settings: Rollout) -> Move:
     if evidence.rehearsed:
-        return _back(release, f"its rehearsal failed: {evidence.rehearsed}", {})
+        return rolled_back(release, f"its rehearsal failed: {evidence.rehearsed}", {})
     missing_people = {"none": 0, "one_person": 1, "two_people": 2}[settings.approval] - len(set(evidence.approved))
     if missing_people > 0:
         who = "one person" if missing_people == 1 else "two people"
@@ -96,11 +86,11 @@ def _begin(release: Release, evidence: Evidence, settings: Rollout) -> Move:
 def _judged(release: Release, evidence: Evidence, settings: Rollout, now: datetime) -> Move:
     found = _figures(release, evidence, settings)
     if harm := why(found.guards, evidence, settings):
-        return _back(release, harm, found.told)
+        return rolled_back(release, harm, found.told)
     if found.guards.broken:
         return _stay(release, "undecided: " + _broken(release, evidence), found.told)
     if lacking := missing(found.basis, release, evidence, settings, now):
-        return _stay(release, "undecided: " + "; ".join(lacking), found.told)
+        return _stay(release, "undecided: " + "; ".join(lacking), found.told | {"missing": lacking})
     step, weight = _next_step(release, settings)
     told = found.told | {"carried": found.guards.carried}
     if release.state == "shadow":
@@ -118,7 +108,7 @@ def _judged(release: Release, evidence: Evidence, settings: Rollout, now: dateti
 def _watch(release: Release, evidence: Evidence, settings: Rollout, now: datetime) -> Move:
     found = _figures(release, evidence, settings)
     if harm := why(found.guards, evidence, settings):
-        return _back(release, f"{harm}; back to version {release.champion}", found.told)
+        return rolled_back(release, f"{harm}; back to version {release.champion}", found.told)
     left = datetime.fromisoformat(release.evidence["watch"]) - now
     if left > timedelta(0):
         return _stay(release, f"full; the former champion is in shadow for {lasting(left)} more", found.told)
@@ -148,8 +138,11 @@ def _figures(release: Release, evidence: Evidence, settings: Rollout) -> _Found:
         "champion": plain(a),
         "pairs": len(d),
         "mean_difference": round(float(np.mean(d)), 9) if d else None,
+        "alpha": settings.alpha,
         "log_e": {name: _rounded(value) for name, value in (*found.log_e.items(), ("stop", found.stop))},
     }
+    if evidence.scores and evidence.scores[0]:
+        told |= {"scored": len(evidence.scores[0]), "moved": round(most_moved(evidence.scores), 9)}
     if release.state == "canary":
         told["split"] = {
             "asked": release.weight,
@@ -178,15 +171,6 @@ def _next_step(release: Release, settings: Rollout) -> tuple[int, float]:
 
 def _stay(release: Release, reason: str, told: Mapping[str, Any]) -> Move:
     return Move(release.state, release.step, release.weight, "undecided", reason, told)
-
-
-def _back(release: Release, reason: str, told: Mapping[str, Any]) -> Move:
-    return Move("rolled_back", release.step, 0.0, "failed", reason, {k: v for k, v in told.items() if k != "watch"})
-
-
-def rolled_back(release: Release, reason: str) -> Move:
-    """A person's own way out; open to every release that is not over, and to the one that made the champion."""
-    return _back(release, reason, dict(release.evidence))
 
 
 def _rounded(log_e: float) -> float:

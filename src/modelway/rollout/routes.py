@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from modelway.records import Release, Route
-from modelway.rollout.release import watched
+from modelway.rollout.standing import watched
 
 
 def route_for(model: str, release: Release | None, champion: int | None, digests: Mapping[int, str]) -> Route | None:
@@ -15,17 +15,20 @@ def route_for(model: str, release: Release | None, champion: int | None, digests
     """
     if champion is None:
         return None
-    shares, shadow = {champion: 1.0}, None
+    shares, shadow, names = {champion: 1.0}, None, {"champion": champion}
     if release is not None and release.version != champion and release.state in ("shadow", "canary"):
-        shadow = release.version
+        shadow = names["challenger"] = release.version
         if release.state == "canary":
             shares = {champion: 1.0 - release.weight, shadow: release.weight}
     elif release is not None and release.version == champion and watched(release):
         shadow = release.champion
+        if shadow is not None:
+            names["former"] = shadow
     named = {champion, *shares, *([] if shadow is None else [shadow])}
     return Route(
         model,
         {str(version): share for version, share in sorted(shares.items())},
         {str(version): digests[version] for version in sorted(named)},
         shadow,
+        names=names,
     )

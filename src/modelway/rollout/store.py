@@ -11,7 +11,7 @@ from modelway import faults
 from modelway.errors import RefusedError, StateError
 from modelway.records import Release
 from modelway.rollout.evidence import Move
-from modelway.rollout.release import OPEN, rolled_back, watched
+from modelway.rollout.standing import OPEN, rolled_back, watched
 from modelway.state import champions, leases, ledger
 from modelway.state.database import Database
 from modelway.state.leases import Lease
@@ -95,6 +95,12 @@ def latest(database: Database, model: str) -> Release | None:
     return None if row is None else _release(row)
 
 
+def get(database: Database, number: int) -> Release:
+    """The release of this number, as it stands now."""
+    with database.read() as connection:
+        return _get(connection, number)
+
+
 def history_of(database: Database, model: str) -> tuple[Release, ...]:
     """All releases of the model, newest first."""
     asked = sa.select(releases).where(releases.c.model == model).order_by(releases.c.id.desc())
@@ -115,7 +121,10 @@ def move(
         if _place(there) != _place(release):
             return there
         if _place(there) == (step.state, step.step, step.weight):
-            return _keep_reason(connection, there, step)
+            kept = _keep_reason(connection, there, step)
+            if step.verdict == "passed":  # watched to the end
+                _tell(connection, kept, now, who, {"evidence": kept.evidence, "verdict": step.verdict}, "watched")
+            return kept
         faults.point("release.before-move")
         moved = _write(connection, there, step, now, who)
     faults.point("release.after-move")
@@ -230,7 +239,9 @@ def _get(connection: Connection, number: int) -> Release:
     return _release(connection.execute(sa.select(releases).where(releases.c.id == number)).one())
 
 
-def _tell(connection: Connection, release: Release, now: datetime, who: str, data: Mapping[str, Any]) -> None:
+def _tell(
+    connection: Connection, release: Release, now: datetime, who: str, data: Mapping[str, Any], what: str = ""
+) -> None:
     ledger.write(
         connection,
         at=now,
@@ -240,7 +251,7 @@ def _tell(connection: Connection, release: Release, now: datetime, who: str, dat
         subject=f"{release.model}@{release.version}",
         reason=release.reason,
         data={"release": release.id, "state": release.state, "step": release.step, "weight": release.weight, **data},
-        request=f"release/{release.id}/{release.state}/{release.step}",
+        request=f"release/{release.id}/{what or release.state}/{release.step}",
     )
 
 

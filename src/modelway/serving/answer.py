@@ -13,6 +13,7 @@ import msgspec
 
 from modelway.errors import DataError
 from modelway.records import Manifest
+from modelway.serving.composed import Composed, Said
 from modelway.serving.decision import Decide
 from modelway.serving.onnxruntime import Numbers
 from modelway.serving.protocol import as_text
@@ -21,6 +22,8 @@ from modelway.serving.traced import Marks
 
 Status = Literal["ok", "refused", "error", "invalid"]
 """`invalid`: the graph gave what nobody can use."""
+ROUNDED = 1e-6
+"""How far a probability may lie beyond 0 and 1: graphs that others made compute in single precision."""
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -35,6 +38,10 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     prediction: str | float | None = None
     features: tuple[float | str, ...] = ()
     """What was made of the row and its past, as it entered the graph; the raw columns are in `row`."""
+    member: str = ""
+    """Of a composition: who answered, as MODEL@VERSION."""
+    fallback: str = ""
+    """Why that was the fallback; "" where it was not."""
 
 
 def answer_rows(
@@ -55,11 +62,17 @@ def answer_rows(
     numbers: Numbers = [one.numbers for one in taken]
     if plain is not None and len(taken) == len(rows) and all(plain[1]):
         numbers = plain[0]
+    words = [one.words for one in taken]
     if marks is not None:
         marks.featured = time.perf_counter()
-    scored = iter(servable.run(numbers, [one.words for one in taken]))
+    if isinstance(servable.run, Composed):
+        said = servable.run.said(numbers, words)
+    else:
+        said, scored = None, iter(servable.run(numbers, words))
     if marks is not None:
         marks.inferred = time.perf_counter()
+    if said is not None:
+        return _composed(servable, seen, said)
     decide, wanted = servable.decide, max(1, len(servable.manifest.classes))
     return [_refused(one) if one.reason else _answered(one, next(scored), decide, wanted) for one in seen]
 
@@ -70,11 +83,13 @@ def judged(servable: Servable, row: Row, served: datetime) -> tuple[str, Sequenc
     return one.reason, one.numbers
 
 
-def unusable(found: int, wanted: int) -> str:
-    """Why scores are no answer: so many were found, and so many are wanted."""
-    if found != wanted:
-        return f"the model's graph gave {found} scores for this row, expected {wanted}"
-    return "the model's graph gave no finite number for this row"
+def unusable(scores: Sequence[float], wanted: int) -> str:
+    """Why these scores of a row are no answer, where so many are wanted."""
+    if len(scores) != wanted:
+        return f"the model's graph gave {len(scores)} scores for this row, expected {wanted}"
+    if not all(map(math.isfinite, scores)):
+        return "the model's graph gave no finite number for this row"
+    return f"the model's graph gave {max(scores, key=lambda s: abs(s - 0.5)):g} where a probability is wanted"
 
 
 def failed_rows(servable: Servable, request: str, rows: Sequence[Row], served: datetime, reason: str) -> list[Answer]:
@@ -121,6 +136,22 @@ def _judge(servable: Servable, name: str, row: Row, served: datetime) -> _Judged
     return _Judged(row, key, at, servable.refusal(numbers, words), numbers, words, made)
 
 
+def _composed(servable: Servable, judged: Sequence[_Judged], said: Said) -> list[Answer]:
+    """As others, with who answered; a row that a member refuses is refused."""
+    decide, wanted = servable.decide, max(1, len(servable.manifest.classes))
+    told = zip(said.scores.tolist(), said.member, said.fallback, said.problem, said.refused, strict=True)
+    made = list[Answer]()
+    for one in judged:
+        if one.reason:
+            made.append(_refused(one))
+            continue
+        scores, member, fallback, problem, refused = next(told)
+        answer = _refused(one) if refused else _answered(one, scores, decide, wanted)
+        reason = answer.reason if answer.status == "ok" else problem
+        made.append(msgspec.structs.replace(answer, reason=reason, member=member, fallback=fallback))
+    return made
+
+
 def _refused(one: _Judged) -> Answer:
     return Answer(one.row, one.key, one.at, "refused", one.reason)
 
@@ -128,7 +159,9 @@ def _refused(one: _Judged) -> Answer:
 def _answered(one: _Judged, scores: list[float], decide: Decide, wanted: int) -> Answer:
     made = one.made
     if len(scores) != wanted or not all(map(math.isfinite, scores)):
-        return Answer(one.row, one.key, one.at, "invalid", unusable(len(scores), wanted), features=made)
+        return Answer(one.row, one.key, one.at, "invalid", unusable(scores, wanted), features=made)
+    if wanted > 1 and (min(scores) < -ROUNDED or max(scores) > 1 + ROUNDED):
+        return Answer(one.row, one.key, one.at, "invalid", unusable(scores, wanted), features=made)
     return Answer(one.row, one.key, one.at, "ok", "", tuple(scores), decide(scores), made)
 
 

@@ -77,7 +77,7 @@ class Answering:
 
         `then` is called when they were told, with the seconds of the processor that it cost.
         """
-        future = self._loop.run_in_executor(self._pool, self._timed, questions, self._clock.now())
+        future = self._loop.run_in_executor(self._pool, self._timed, questions, self._clock.now(), time.perf_counter())
         self._apart.add(future)
 
         def tell(done: asyncio.Future[Any]) -> None:
@@ -90,12 +90,20 @@ class Answering:
 
         future.add_done_callback(tell)
 
-    def _timed(self, questions: Sequence[Question], served: datetime) -> tuple[Any, float]:
-        before = time.thread_time()
-        return self._answered(questions[0].servable, questions, served), time.thread_time() - before
+    def note(self, question: Question, why: ModelwayError) -> None:
+        """Log that a version gave a question no answer, and why. It is not told here."""
+        served = self._clock.now()
+        try:
+            self._write(question.servable, [_failed(question.servable, question, served, why)], served, {}, 0.0)
+        except ModelwayError as error:
+            _log.error("%s: a refusal is not logged: %s", question.model, error.problem)
+
+    def _timed(self, questions: Sequence[Question], served: datetime, handed: float) -> tuple[Any, float]:
+        waited, before = time.perf_counter() - handed, time.thread_time()
+        return self._answered(questions[0].servable, questions, served, waited), time.thread_time() - before
 
     def _answered(
-        self, servable: Servable, questions: Sequence[Question], served: datetime
+        self, servable: Servable, questions: Sequence[Question], served: datetime, waited: float = 0.0
     ) -> tuple[Sequence[_Done], Mapping[str, int], datetime]:
         """Logged when it returns, and never raises: whatever happens, each of them is told."""
         upto: Mapping[str, int] = {}
@@ -113,7 +121,7 @@ class Answering:
             done = [_failed(servable, question, served, broken) for question in questions]
         try:
             began = 0.0 if marks is None else time.perf_counter()
-            self._write(servable, done, served, upto)
+            self._write(servable, done, served, upto, waited)
             if marks is not None:
                 note_logged(questions, began)
         except ModelwayError as error:
@@ -130,8 +138,11 @@ class Answering:
             )
         return done, upto, served
 
-    def _write(self, servable: Servable, done: Sequence[_Done], served: datetime, upto: Mapping[str, int]) -> None:
+    def _write(
+        self, servable: Servable, done: Sequence[_Done], served: datetime, upto: Mapping[str, int], waited: float
+    ) -> None:
         now, events = time.perf_counter(), list[NewEvent]()
+        way = 0.0 if servable.way is None else (waited + servable.way()) * 1000
         for one in done:
             asked = one.question
             events += prediction_events(
@@ -143,6 +154,7 @@ class Answering:
                 upto=upto,
                 pinned=asked.named,
                 caller=asked.caller,
+                way=way,
             )
         self._log.write(servable.manifest.model, events)
 
@@ -200,5 +212,5 @@ def _each(servable: Servable, questions: Sequence[Question], served: datetime, m
     return found
 
 
-def _failed(servable: Servable, question: Question, served: datetime, error: EngineError) -> _Done:
+def _failed(servable: Servable, question: Question, served: datetime, error: ModelwayError) -> _Done:
     return _Done(question, failed_rows(servable, question.request, question.rows, served, error.problem), error)

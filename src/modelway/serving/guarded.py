@@ -19,6 +19,7 @@ ROLES: Mapping[str, Role] = {
     "/health": Role.OPEN,
     "/v2": Role.INFER,
     "/version": Role.INFER,
+    "/openapi.json": Role.INFER,
     _MODEL: Role.INFER,
     f"{_MODEL}/ready": Role.INFER,
     f"{_MODEL}/infer": Role.INFER,

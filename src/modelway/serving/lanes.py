@@ -74,6 +74,8 @@ class Lanes:
         """Answered in its turn, or refused now; `size`: the request's bytes."""
         lane = self._lanes.get(id(question.servable)) or self._opened(question.servable)
         if (refusal := self._refusal(lane, question)) is not None:
+            if self._is_its_own_fault(question):
+                self._answering.note(question, refusal)
             question.refuse(question, refusal)
             return
         lane.rows += len(question.rows)
@@ -116,6 +118,14 @@ class Lanes:
                 f"{question.model}: no answer is possible within the time-out", "allow more time, or ask less"
             )
         return None
+
+    def _is_its_own_fault(self, question: Question) -> bool:
+        """Whether a challenger refuses what the champion could have answered: then it has failed, and its release is to know."""
+        served, servable = question.served, question.servable
+        if served.shadow is not servable or question.named or (champion := served.other(servable)) is None:
+            return False
+        lane = self._lanes.get(id(champion))
+        return lane is None or self._refusal(lane, question) is None
 
     def _quickly(self, questions: Sequence[Question]) -> None:
         began = time.perf_counter()

@@ -37,10 +37,12 @@ def prediction_events(
     shadow: bool = False,
     pinned: bool = False,
     caller: str = "",
+    way: float = 0.0,
 ) -> list[NewEvent]:
     """One event a row, known by request, row and version, or one for many rows of a matrix; `ms` is the request's latency in wall
     time.
 
+    `way`: of these milliseconds, what only a challenger takes, since it answers in a process of its own.
     `pinned`: the client named the version; `caller`: whom it named for the drawing of shares.
     """
     common = {
@@ -53,6 +55,7 @@ def prediction_events(
         "ms": round(ms, 4),
         **({"pinned": True} if pinned else {}),
         **({"caller": caller} if caller else {}),
+        **({"way": round(way, 4)} if way else {}),
     }
     if type(answers) is MatrixAnswers:
         return list(_blocks(answers, common))
@@ -71,6 +74,7 @@ def prediction_events(
                     "scores": answer.scores,
                     "prediction": answer.prediction,
                     **({"features": answer.features} if answer.features else {}),
+                    **({"member": answer.member, "fallback": answer.fallback} if answer.member else {}),
                 }
             ),
         )

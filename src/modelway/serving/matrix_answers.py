@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelway.events.block import Block
-from modelway.serving.answer import Answer, Status, answer_rows, judged, unusable
+from modelway.serving.answer import ROUNDED, Answer, Status, answer_rows, judged, unusable
+from modelway.serving.composed import Composed
 from modelway.serving.matrix import Matrix
 from modelway.serving.servable import OWN_KEY, Row, Servable
 from modelway.serving.traced import Marks
@@ -93,6 +94,8 @@ def _answered(
     """None where the version wants to see each row."""
     plain, manifest = servable.plain, servable.manifest
     named = manifest.key or OWN_KEY
+    if isinstance(servable.run, Composed):  # says of each row who answered it
+        return None
     if plain is None or rows.names != plain.names or manifest.event_time in (*rows.names, *rows.texts):
         return None
     if named in rows.names:
@@ -121,11 +124,18 @@ def _answered(
     wanted = scored.shape[1]
     scores = np.full((len(rows), wanted), np.nan)
     scores[states == _OK] = scored
-    for place in np.flatnonzero((states == _OK) & ~np.isfinite(scores).all(axis=1)).tolist():
-        states[place], reasons[place] = _INVALID, unusable(wanted, wanted)
+    for place in np.flatnonzero((states == _OK) & ~_usable(scores)).tolist():
+        states[place], reasons[place] = _INVALID, unusable(scores[place].tolist(), wanted)
     scores[states != _OK] = np.nan
     places = np.where(states == _OK, servable.decide_all(np.nan_to_num(scores)), 0).astype(np.uint16)
     return MatrixAnswers(servable, request, rows, served, keys, scores, places, states, reasons)
+
+
+def _usable(scores: NDArray[np.float64]) -> NDArray[np.bool_]:
+    good = np.isfinite(scores)
+    if scores.shape[1] > 1:  # probabilities
+        good &= (scores >= -ROUNDED) & (scores <= 1 + ROUNDED)
+    return np.logical_and.reduce(good, axis=1)
 
 
 def _scores(servable: Servable, numbers: NDArray[np.float64]) -> NDArray[np.float64] | None:

@@ -30,7 +30,9 @@ class Plain:
     order: tuple[int, ...]
 
     def numbers(self, rows: Sequence[Mapping[str, Any]]) -> tuple[NDArray[np.float64], list[bool]] | None:
-        """The graph's numbers [N][n] and which rows are accepted as they are; None when none can be."""
+        """The graph's numbers [N][n] and which rows are accepted as they are; None when none can be, or there are none."""
+        if not rows:
+            return None
         get = itemgetter(*self.names)
         try:
             given = [get(row) for row in rows]

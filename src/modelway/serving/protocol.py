@@ -15,8 +15,11 @@ from modelway.errors import DataError
 from modelway.serving.matrix import matrix_of
 from modelway.serving.raw import listed
 from modelway.serving.servable import Row
+from modelway.serving.wording import kind, shown
 
 LONGEST_ID = 200
+MOST_TENSORS = 10_000
+"""Of one request, in and out."""
 _INTEGERS = {
     **{f"INT{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)},
     **{f"UINT{bits}": (0, 2**bits - 1) for bits in (8, 16, 32, 64)},
@@ -66,7 +69,7 @@ def parse_object(body: bytes, fix: str = "") -> dict[str, Any]:
     except orjson.JSONDecodeError as error:
         raise DataError(f"the body is not JSON: {error}", fix or _JSON_FIX) from error
     if not isinstance(given, dict):
-        raise DataError(f"the body is {_kind(given)}, expected an object", fix or _EXAMPLE)
+        raise DataError(f"the body is {kind(given)}, expected an object", fix or _EXAMPLE)
     return given
 
 
@@ -215,13 +218,13 @@ def _parameters(name: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
     if parameters is None:
         return {}
     if not isinstance(parameters, dict):
-        raise DataError(f"{name}: {_kind(parameters)}, expected an object", 'write {"parameters": {}}, or leave it out')
+        raise DataError(f"{name}: {kind(parameters)}, expected an object", 'write {"parameters": {}}, or leave it out')
     return parameters
 
 
 def _routing(given: Any) -> str:
     if given is not None and not isinstance(given, str | int):
-        raise DataError(f"parameters.routing_key: {_kind(given)}, expected text", "send a text that names the caller")
+        raise DataError(f"parameters.routing_key: {kind(given)}, expected text", "send a text that names the caller")
     return "" if given is None else str(given)
 
 
@@ -231,7 +234,7 @@ def timeout_of(given: Any) -> float | None:
         return None
     if type(given) is not int or given < 0:
         raise DataError(
-            f"parameters.timeout: {_shown(given)}, expected microseconds", 'write for example "timeout": 50000'
+            f"parameters.timeout: {shown(given)}, expected microseconds", 'write for example "timeout": 50000'
         )
     return given / 1e6
 
@@ -241,7 +244,7 @@ def identity(given: Any) -> str:
     if given is None:
         return ""
     if not isinstance(given, str):
-        raise DataError(f"id: {_kind(given)}, expected text", 'write for example "id": "42"')
+        raise DataError(f"id: {kind(given)}, expected text", 'write for example "id": "42"')
     if len(given) > LONGEST_ID:
         raise DataError(f"id: {len(given)} characters", f"use at most {LONGEST_ID}")
     return given
@@ -249,19 +252,26 @@ def identity(given: Any) -> str:
 
 def _tensors(given: Any) -> dict[str, Mapping[str, Any]]:
     if not isinstance(given, list):
-        found = "missing" if given is None else f"{_kind(given)}, expected a list"
+        found = "missing" if given is None else f"{kind(given)}, expected a list"
         raise DataError(f"inputs: {found}", _EXAMPLE)
+    demand_few("inputs", given)
     tensors: dict[str, Mapping[str, Any]] = {}
     for place, tensor in enumerate(given):
         if not isinstance(tensor, dict):
-            raise DataError(f"inputs[{place}]: {_kind(tensor)}, expected an object", _EXAMPLE)
+            raise DataError(f"inputs[{place}]: {kind(tensor)}, expected an object", _EXAMPLE)
         name = tensor.get("name")
         if not isinstance(name, str):
-            raise DataError(f"inputs[{place}].name: {_kind(name)}, expected text", _EXAMPLE)
+            raise DataError(f"inputs[{place}].name: {kind(name)}, expected text", _EXAMPLE)
         if name in tensors:
             raise DataError(f"inputs[{place}]: {name!r} is given twice", "send each input once")
         tensors[name] = tensor
     return tensors
+
+
+def demand_few(what: str, given: Sequence[Any]) -> None:
+    """Raises DataError for more tensors than one request may name."""
+    if len(given) > MOST_TENSORS:
+        raise DataError(f"{what}: {len(given):,} of them", f"send at most {MOST_TENSORS:,}")
 
 
 def _outputs(given: Any) -> dict[str, bool | None] | None:
@@ -270,8 +280,9 @@ def _outputs(given: Any) -> dict[str, bool | None] | None:
         return None
     if not isinstance(given, list):
         raise DataError(
-            f"outputs: {_kind(given)}, expected a list", 'write for example "outputs": [{"name": "prediction"}]'
+            f"outputs: {kind(given)}, expected a list", 'write for example "outputs": [{"name": "prediction"}]'
         )
+    demand_few("outputs", given)
     for place, output in enumerate(given):
         if not isinstance(output, dict) or not isinstance(output.get("name"), str):
             raise DataError(
@@ -284,7 +295,7 @@ def _outputs(given: Any) -> dict[str, bool | None] | None:
 def _column(name: str, tensor: Mapping[str, Any]) -> list[Any]:
     datatype = tensor.get("datatype")
     if not isinstance(datatype, str) or datatype not in _READ:
-        found = repr(datatype) if isinstance(datatype, str) else _kind(datatype)
+        found = repr(datatype) if isinstance(datatype, str) else kind(datatype)
         raise DataError(f"input {name!r}: datatype is {found}", f"use one of {', '.join(DATATYPES)}")
     if isinstance(tensor.get("parameters"), dict) and "binary_data_size" in tensor["parameters"]:
         raise DataError(
@@ -298,7 +309,7 @@ def _column(name: str, tensor: Mapping[str, Any]) -> list[Any]:
     for index, value in enumerate(data):
         if value is not None and not proper(value):
             raise DataError(
-                f"input {name!r}, index {index}: expected {expected} ({datatype}), found {_shown(value)}",
+                f"input {name!r}, index {index}: expected {expected} ({datatype}), found {shown(value)}",
                 "send values of the tensor's datatype, null where one is missing; text is BYTES",
             )
     return [None if value is None else int(value) for value in data] if datatype in _INTEGERS else data
@@ -308,7 +319,7 @@ def _rows(name: str, shape: Any) -> tuple[int, bool]:
     """How many rows, and whether each is a list of one."""
     good = isinstance(shape, list) and all(type(n) is int and n >= 0 for n in shape)
     if not good or len(shape) not in (1, 2) or (len(shape) == 2 and shape[1] != 1):
-        raise DataError(f"input {name!r}: shape is {_shown(shape)}", "one tensor is one column: use [N] or [N, 1]")
+        raise DataError(f"input {name!r}: shape is {shown(shape)}", "one tensor is one column: use [N] or [N, 1]")
     return shape[0], len(shape) == 2
 
 
@@ -317,7 +328,7 @@ def _flat(name: str, tensor: Mapping[str, Any], rows: tuple[int, bool]) -> list[
     if isinstance(data, np.ndarray):
         data = listed(name, data)
     if not isinstance(data, list):
-        raise DataError(f"input {name!r}: data is {_kind(data)}, expected a list", f"send a list of {count} values")
+        raise DataError(f"input {name!r}: data is {kind(data)}, expected a list", f"send a list of {count} values")
     if nested and data and all(isinstance(value, list) and len(value) == 1 for value in data):
         data = [value[0] for value in data]
     if len(data) != count:
@@ -395,22 +406,6 @@ def as_text(value: Any) -> str:
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return str(int(value))
     return str(value.isoformat()) if hasattr(value, "isoformat") else str(value)
-
-
-def _kind(value: Any) -> str:
-    return {
-        type(None): "missing",
-        bool: "a boolean",
-        int: "a number",
-        float: "a number",
-        str: "text",
-        list: "a list",
-    }.get(type(value), "an object")
-
-
-def _shown(value: Any) -> str:
-    text = orjson.dumps(value).decode()
-    return text if len(text) <= 60 else text[:57] + "…"
 
 
 def _listed(what: str, names: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelway.errors import DataError
+from modelway.serving.wording import shown
 
 _FLOATS = {"FP16": "e", "FP32": "f", "FP64": "d"}
 _WHOLE = {
@@ -32,6 +33,17 @@ _NO_MISSING = "send a floating-point datatype, where NaN says that a value is mi
 
 Values = list[Any] | NDArray[Any]
 """A tensor's values; many numbers stay an array."""
+
+
+def count_of(name: str, shape: Any) -> int:
+    """The values of a tensor of this shape; raises DataError for a shape that is no column's and no matrix's.
+
+    Looked at before it is multiplied: a million sizes have a product of as many digits.
+    """
+    good = isinstance(shape, list | tuple) and len(shape) in (1, 2) and all(type(n) is int and n >= 0 for n in shape)
+    if not good:
+        raise DataError(f"input {name!r}: shape is {shown(shape)}", "one tensor is one column: use [N] or [N, 1]")
+    return math.prod(shape)
 
 
 def read_raw(name: str, datatype: str, count: int, buffer: bytes | memoryview) -> Values:

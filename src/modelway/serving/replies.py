@@ -15,10 +15,13 @@ from modelway.records import Manifest
 from modelway.serving.answer import Answer
 from modelway.serving.matrix_answers import MatrixAnswers
 from modelway.serving.servable import PREDICTION, PROBABILITY, REASON, Input, Servable
+from modelway.serving.status import told
 
 PLATFORM = "onnxruntime_onnx"
 _DATATYPES = {"float": "FP64", "int": "INT64", "bool": "BOOL"}
 _FIX = "\n  fix: "
+_MOST_BYTES = 8_000
+"""Of an error: a client's text, which is in many of them, may have megabytes."""
 
 
 def datatype_of(column: Input) -> str:
@@ -114,7 +117,7 @@ def parse_answers(body: bytes) -> list[dict[str, Any]]:
 
 def format_error(error: ModelwayError) -> bytes:
     """The protocol's error form, the fix in the same text."""
-    return orjson.dumps({"error": str(error)})
+    return orjson.dumps({"error": told(error, _MOST_BYTES)})
 
 
 def parse_error(body: bytes) -> tuple[str, str]:

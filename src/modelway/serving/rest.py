@@ -10,7 +10,7 @@ from modelway.serving import replies
 from modelway.serving.answer import Answer
 from modelway.serving.asking import Asking
 from modelway.serving.forms import Asked, Form
-from modelway.serving.models import ColdError
+from modelway.serving.models import VERSION_HEADER, ColdError
 from modelway.serving.packed import packed, unpacked
 from modelway.serving.question import Question, Upto
 from modelway.serving.traced import Traced
@@ -19,6 +19,7 @@ from modelway.tracing.context import TRACEPARENT, TRACERESPONSE
 
 _RETRY, _REQUEST = (b"retry-after", b"1"), b"modelway-request"
 _LONGEST = 200
+_VERSION = VERSION_HEADER.encode()
 Context = tuple[Exchange, Form, Asked]
 
 
@@ -33,6 +34,8 @@ class Rest:
         began, label, request, body, traced = time.perf_counter(), "", "", exchange.body, None
         if self._begin is not None and (trace := self._begin(exchange.fields.get(TRACEPARENT), exchange.headers)):
             traced = Traced(trace, began)
+        if version is None and (named := exchange.fields.get(_VERSION)):
+            version = named.decode("latin-1")
         try:
             served = self._asking.served(model)
             if encoding := exchange.fields.get(b"content-encoding"):

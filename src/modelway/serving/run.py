@@ -25,7 +25,7 @@ from modelway.serving.front import Front
 from modelway.serving.gauges import Gauges, watch_connections
 from modelway.serving.guarded import Guarded, knows
 from modelway.serving.measured import WIRE_REFUSALS
-from modelway.serving.models import keep_looking
+from modelway.serving.models import Models, keep_looking
 from modelway.serving.rest import Rest
 from modelway.serving.wire.asgi import answering
 from modelway.serving.wire.heads import Refusal
@@ -38,8 +38,9 @@ _QUEUE = 2048
 """Connections that may wait to be taken."""
 _GRACE_SECONDS = 10
 """How long requests under way, and then those in shadow, have to end."""
-_APART = 8
-"""Threads for what takes long, or asks the log."""
+_APART, _LOADING = 8, 4
+"""Threads for what takes long, or asks the log; and for models that somebody waits for."""
+_POLL_SECONDS = 0.01
 OTHER_PORT = "set another port in stack.yaml, serving: {port: 8081}, or 0 for a free one"
 OTHER_GRPC_PORT = "set another port in stack.yaml, serving: {grpc: {port: 8002}}, or 0 for a free one"
 
@@ -75,20 +76,21 @@ class Doors:
         return address(self.listening, self.host, "https" if self.tls else "http")
 
 
-def serve(server: Server, doors: Doors, *, says: Path, fsync_ms: float) -> None:
+def serve(server: Server, doors: Doors, *, says: Path, fsync_ms: float, alone: bool = True) -> None:
     """Answer until SIGTERM or SIGINT.
 
+    Its doors are open while models are still being loaded, if nobody else answers there (`alone`).
     `says` holds {"url", "pid"}, and "grpc" where gRPC is answered, while it is ready. Raises ServerError when its port is taken.
     """
     stop = threading.Event()
     try:
         with _runner() as runner:
             told = runner.run(_told())
-            server.models.look()
+            server.models.look(0.0)
             looking = keep_looking(server.models, _LOOK_SECONDS, stop)
             server.shadow.start()
             try:
-                runner.run(_until(told, server, doors, says, fsync_ms))
+                runner.run(_until(told, server, doors, says, fsync_ms, alone))
             finally:
                 _remove_own(says)
                 stop.set()
@@ -109,14 +111,16 @@ def _runner() -> asyncio.Runner:
 
 
 async def _told() -> asyncio.Event:
-    """Set when a signal came; one that comes while models are loaded is heard when they are."""
+    """Set when a signal came."""
     told, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
     return told
 
 
-async def _until(told: asyncio.Event, server: Server, doors: Doors, says: Path, fsync_ms: float) -> None:
+async def _until(told: asyncio.Event, server: Server, doors: Doors, says: Path, fsync_ms: float, alone: bool) -> None:
+    if not alone:
+        await _loaded(server.models, told)
     with ThreadPoolExecutor(_APART, "apart") as pool:
         asking, limits = asking_of(server, pool), doors.limits
         said: dict[str, object] = {"url": doors.url, "pid": os.getpid()}
@@ -138,8 +142,10 @@ async def _until(told: asyncio.Event, server: Server, doors: Doors, says: Path, 
             stops.append(second.stop)
         stops.append(listen(asking, doors.listening, limits, doors.tls, doors.access).stop)
         flushing = asyncio.create_task(server.log.keep_flushing(fsync_ms))
-        _write(says, said)
         try:
+            await _loaded(server.models, told)
+            if not told.is_set():
+                _write(says, said)
             await told.wait()
         finally:
             await asyncio.gather(*[stop(_GRACE_SECONDS) for stop in stops])
@@ -148,9 +154,15 @@ async def _until(told: asyncio.Event, server: Server, doors: Doors, says: Path, 
                 await flushing
 
 
+async def _loaded(models: Models, told: asyncio.Event) -> None:
+    """Wait until all that is released is loaded, or cannot be; or a signal came."""
+    while not (models.table.looked or models.table.problems.get("*") or told.is_set()):
+        await asyncio.sleep(_POLL_SECONDS)
+
+
 def asking_of(server: Server, pool: Executor) -> Asking:
     """What all edges of the running loop share; `pool` does what takes long."""
-    loading, traces = ThreadPoolExecutor(1, "loading"), server.tracing is not None
+    loading, traces = ThreadPoolExecutor(_LOADING, "loading"), server.tracing is not None
     answering = Answering(server.log, server.shadow, server.clock, server.metrics, pool, traces=traces)
     asking = Asking(server, answering, loading)
     server.metrics.watch(Gauges(server.metrics, asking).look)
@@ -224,6 +236,14 @@ def near(host: str) -> str:
     return f"[{name}]" if ":" in name else name
 
 
+def pid_in(says: Path) -> int:
+    """The server that said where it answers; −1 where none has."""
+    try:
+        return int(json.loads(says.read_text())["pid"])
+    except (FileNotFoundError, json.JSONDecodeError):
+        return -1
+
+
 def _write(path: Path, said: dict[str, object]) -> None:
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     beside.write_text(json.dumps(said))
@@ -232,8 +252,5 @@ def _write(path: Path, said: dict[str, object]) -> None:
 
 def _remove_own(path: Path) -> None:
     """Another server may have taken the place meanwhile."""
-    try:
-        if json.loads(path.read_text()).get("pid") == os.getpid():
-            path.unlink()
-    except (FileNotFoundError, json.JSONDecodeError):
-        return
+    if pid_in(path) == os.getpid():
+        path.unlink(missing_ok=True)

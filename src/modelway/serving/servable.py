@@ -18,6 +18,8 @@ Features = Callable[[Row, str, datetime, datetime], tuple[Sequence[float], Seque
 """(typed row, key, event time, what had arrived by then counts) → numbers and words in the order of the manifest's columns."""
 Upto = Callable[[], Mapping[int, int]]
 """The log position by partition up to which online values were built; {} for a model without windows."""
+Way = Callable[[], float]
+"""Seconds of this thread's last run that went by on the way to another process and back."""
 OWN_KEY = "_key"
 """The input under which a client may name a row of a model without a key column."""
 PREDICTION, REASON, PROBABILITY = "prediction", "reason", "probability_"
@@ -47,6 +49,8 @@ class Servable:
     """Whether a request is answered whose prediction cannot be logged."""
     longest_wait: float = 0.25
     """Seconds that a request may wait for its turn; who would wait longer is refused."""
+    way: Way | None = None
+    """Of a challenger, whose graph answers in a process of its own: as champion it would not have this way to go."""
     required: tuple[str, ...] = field(init=False)
     optional: tuple[str, ...] = field(init=False)
     outputs: tuple[str, ...] = field(init=False)
@@ -99,6 +103,7 @@ def open_servable(
     sticky: str = "",
     serves_unlogged: bool = False,
     longest_wait: float = 0.25,
+    way: Way | None = None,
 ) -> Servable:
     """A version with what answers for it.
 
@@ -119,6 +124,7 @@ def open_servable(
         sticky=sticky,
         serves_unlogged=serves_unlogged,
         longest_wait=longest_wait,
+        way=way,
     )
 
 

@@ -82,8 +82,11 @@ def score_in_shadow(log: PredictionLog, echo: Echo) -> None:
     try:
         upto = {str(partition): offset for partition, offset in servable.upto().items()}
         answers: Sequence[Answer] = answer_request(servable, echo.request, echo.rows, echo.served)
-    except ModelwayError as error:
-        answers = failed_rows(servable, echo.request, echo.rows, echo.served, error.problem)
+    except Exception as error:  # noqa: BLE001 - whatever a challenger does is evidence about it
+        if not isinstance(error, ModelwayError):
+            _log.exception("%s@%d in shadow", servable.manifest.model, servable.number)
+        reason = error.problem if isinstance(error, ModelwayError) else "the server failed on this request"
+        answers = failed_rows(servable, echo.request, echo.rows, echo.served, reason)
     ms = (time.perf_counter() - began) * 1000
     log.write(
         servable.manifest.model,

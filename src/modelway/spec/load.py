@@ -1,25 +1,36 @@
-"""modelway.yaml and stack.yaml from their files: all mistakes of a file in one error, each with its line."""
+"""modelway.yaml and stack.yaml from their files: all mistakes of a file in one error, each with its line.
+
+What a stack does not need is imported on use: a command on its way to the control database waits for it.
+"""
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from modelway.spec.checks import mistakes_of
 from modelway.spec.document import Document, Mistake, Place, read_document, refusal
-from modelway.spec.model import Part, Spec
-from modelway.spec.sources import with_sources
+from modelway.spec.part import Part
 from modelway.spec.stack import Stack
-from modelway.spec.wording import place_of, worded
+
+if TYPE_CHECKING:
+    from modelway.spec.model import Spec
 
 P = TypeVar("P", bound=Part)
 
 
-def load_spec(path: Path) -> Spec:
-    """The spec of a model; raises NotFoundError, and SpecError with a line for every mistake."""
-    document = read_document(path)
+def load_spec(path: Path, above: tuple[str, ...] = ()) -> "Spec":
+    """The spec of a model; raises NotFoundError, and SpecError with a line for every mistake.
+
+    `above`: the compositions that ask this model, the outermost first.
+    """
+    from modelway.spec.checks import mistakes_of
+    from modelway.spec.members import with_members
+    from modelway.spec.model import Spec
+    from modelway.spec.sources import with_sources
+
+    document = with_members(read_document(path), load_spec, above)
     spec, mistakes = _read(document, Spec)
     if spec is not None:
         spec, unread = with_sources(spec, path.parent)
@@ -48,7 +59,11 @@ def _read(document: Document, kind: type[P]) -> tuple[P | None, list[Mistake]]:
     if not isinstance(value, dict):
         return None, [*document.mistakes, Mistake((), "the file must hold keys with values", "write KEY: VALUE")]
     made, errors, value = _lenient(document, kind, value)
-    mistakes = [*document.mistakes, *worded(kind, errors, value)]
+    mistakes = [*document.mistakes]
+    if errors:
+        from modelway.spec.wording import worded
+
+        mistakes += worded(kind, errors, value)
     if made is None:
         made = _without(kind, value, [m.place for m in mistakes])
     return made, mistakes
@@ -61,6 +76,8 @@ def _lenient(document: Document, kind: type[P], value: Any) -> tuple[P | None, l
             return kind.model_validate(value), [], value
         except ValidationError as error:
             errors = error.errors(include_url=False)
+        from modelway.spec.wording import place_of
+
         mended = value
         for one in errors:
             place = place_of(one, value)

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from modelway.spec.model import Part
+from modelway.spec.part import Part
 from modelway.spec.units import Duration, parse_duration
 
 _SECRET = re.compile(
@@ -120,6 +120,10 @@ class Serving(Part):
     memory: int | None = Field(default=None, ge=256)
     """Megabytes that a serving process may hold: models are then loaded when somebody asks for them, and those that were used least
     recently make room. Absent: all that is released is loaded at the start."""
+    challengers: Literal["apart", "inside"] = "apart"
+    """apart: the graph of a version that is not the champion, in shadow or in a canary, answers in a process of its own, so that
+    nothing which it does can hurt the champion; about 60 MB for each release and serving process. inside: it answers in the server,
+    as a champion's does."""
     tls: ServingTls | None = None
     """Answer over TLS (1.2 or newer), and nothing in plain text."""
     access_log: bool = False

@@ -12,8 +12,9 @@ import yaml
 from modelway.clock import WallClock
 from modelway.events.log import NewEvent
 from modelway.evidence.multiply import reached
-from modelway.flow.arms import SCHEMA, SETTLING, TIMED_A_SECOND, answered, arms, caller_of, looked_at, requests_per_day
+from modelway.flow.arms import SETTLING, TIMED_A_SECOND, arms
 from modelway.flow.feeding import ingest
+from modelway.flow.release_rows import SCHEMA, answered, caller_of, looked_at, requests_per_day
 from modelway.records import Release
 from modelway.rollout.evidence import Arm, Evidence, Tried
 from modelway.rollout.guards import guarded
@@ -99,6 +100,17 @@ def test_of_a_busy_model_a_share_is_looked_at():
     two_weeks = Rollout(canary=(0.5, 1.0), at_least=timedelta(days=14))
     assert looked_at(86_400 * 50, two_weeks) == pytest.approx(2e6 / (86_400 * 50 * 14))
     assert looked_at(0.0, two_weeks) == 1.0
+
+
+def test_a_step_counts_only_its_own_requests():
+    """What came at 5 % would look like a broken split at 25 %."""
+    second = T0 + timedelta(hours=1)
+    given = rows(
+        *({"version": 2 if n % 20 == 0 else 1} for n in range(100)),
+        {"version": 1, "served": second + MINUTE},
+        {"version": 2, "served": second + MINUTE},
+    )
+    assert arms(given, release(moved=second, since=T0.isoformat()), (), sticky=False) == (Arm(1), Arm(1))
 
 
 def test_in_shadow_requests_that_both_answered_count():

@@ -10,7 +10,7 @@ import yaml
 from modelway.clock import Clock
 from modelway.errors import RefusedError, StateError
 from modelway.events.log import NewEvent
-from modelway.flow import releasing
+from modelway.flow import releasing, routing
 from modelway.flow.feeding import ingest
 from modelway.flow.serving import server_of
 from modelway.records import OperatingPoint, Trigger, Validation, Verdict
@@ -145,7 +145,7 @@ def test_an_equal_challenger_goes_through_shadow_and_canary_to_full(workspace, c
     over = look(workspace, clock, spec)
     assert (over.state, "watched to the end" in over.reason) == ("full", True)
     assert workspace.traffic.routes()["loans"].shadow is None
-    back = releasing.rollback(workspace, "loans", "bob", "complaints")
+    back = routing.rollback(workspace, "loans", "bob", "complaints")
     assert (back.state, champion(workspace), shares(workspace)) == ("rolled_back", 1, {"1": 1.0})
     releasing.roll_out(workspace, spec)
     assert champion(workspace) == 1
@@ -287,7 +287,7 @@ def test_automatic_runs_ask_for_their_release_once(workspace, clock, spec):
     asked = store.open_release(workspace.database, "loans")
     assert (asked.version, asked.evidence["asked_by"]) == (made.number, "modelway")
     releasing.release_own(workspace, spec, runs.get(workspace.database, made.run), made)
-    releasing.rollback(workspace, "loans", "ann", "no")
+    routing.rollback(workspace, "loans", "ann", "no")
     look(workspace, clock, spec)
     assert [r.state for r in store.history_of(workspace.database, "loans")] == ["rolled_back", "full"]
 

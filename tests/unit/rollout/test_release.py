@@ -14,7 +14,8 @@ from modelway.rollout.evidence import Arm, Evidence, Tried
 from modelway.rollout.guards import slow_at
 from modelway.rollout.losses import in_blocks, loss, terms
 from modelway.rollout.promotion import basis, lasting
-from modelway.rollout.release import KEPT, OPEN, next_move, promising, rolled_back, watched
+from modelway.rollout.release import KEPT, next_move, promising
+from modelway.rollout.standing import OPEN, rolled_back, watched
 from modelway.spec.model import Guard, Rollout
 
 T0 = datetime(2026, 1, 5, tzinfo=UTC)

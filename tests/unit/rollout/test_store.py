@@ -160,13 +160,16 @@ def test_routes_follow_the_release(database):
     shadow = store.move(database, opened, Move("shadow", 0, 0.0, "passed", "on"), T0)
     route = route_for("loans", shadow, 1, digests)
     assert (route.shares, route.shadow, set(route.manifests)) == ({"1": 1.0}, 2, {"1", "2"})
+    assert route.names == {"champion": 1, "challenger": 2}
     canary = store.move(database, shadow, Move("canary", 0, 0.25, "passed", "on"), T0)
     route = route_for("loans", canary, 1, digests)
     assert (route.shares, route.shadow) == ({"1": 0.75, "2": 0.25}, 2)
+    assert route.names == {"champion": 1, "challenger": 2}
     done = store.move(database, canary, Move("full", 3, 1.0, "passed", "on"), T0)
     assert route_for("loans", done, 2, digests).shares == {"2": 1.0}
     back = store.rollback(database, "loans", "ann", "no", T0)
     assert route_for("loans", back, 1, digests).shares == {"1": 1.0}
+    assert route_for("loans", back, 1, digests).names == {"champion": 1}
 
 
 WATCH = {"watch": (T0 + HOUR).isoformat()}
@@ -181,6 +184,7 @@ def test_a_full_release_is_looked_at_while_it_is_watched(database):
     assert store.open_release(database, "loans") is None
     route = route_for("loans", done, 2, digests)
     assert (route.shares, route.shadow, set(route.manifests)) == ({"2": 1.0}, 1, {"1", "2"})
+    assert route.names == {"champion": 2, "former": 1}
     over = store.move(database, done, Move("full", 0, 1.0, "passed", "watched to the end"), T0 + HOUR)
     assert (over.reason, "watch" in over.evidence) == ("watched to the end", False)
     assert store.judged_release(database, "loans") is None

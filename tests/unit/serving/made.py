@@ -20,7 +20,7 @@ from modelway.contracts.contract import contract_of, to_plain
 from modelway.events.block import STATES, rows_of, unpack
 from modelway.events.log import BLOCK
 from modelway.features.plan import plan_of
-from modelway.records import Manifest, OperatingPoint, Route, dumps
+from modelway.records import Composition, Manifest, OperatingPoint, Pinned, Route, dumps
 from modelway.spec.model import Spec
 from modelway.workspace import Places, Workspace
 
@@ -91,6 +91,43 @@ def put_version(workspace: Workspace, given: dict[str, Any] = LOANS, bias: float
     return workspace.artifacts.put(dumps(manifest))
 
 
+def put_composition(
+    workspace: Workspace, compose: dict[str, Any], members: dict[str, float | str], **changes: Any
+) -> str:
+    """The digest of a composition of versions 1: of models that differ in their bias alone, or by their digests."""
+    given = {**LOANS, "model": "pricing", "compose": compose}
+    features = {f"when {b['when']}": {"expr": b["when"]} for b in compose.get("route", ()) if "when" in b}
+    spec = Spec.model_validate({**given, "features": features})
+    plan = plan_of(spec)
+    pinned = tuple(
+        Pinned(
+            name,
+            1,
+            told if isinstance(told, str) else put_version(workspace, {**LOANS, "model": name}, bias=told, **changes),
+        )
+        for name, told in members.items()
+    )
+    assert spec.compose is not None
+    made = Composition(plan.columns, "binary", 2, compose, pinned)
+    manifest = Manifest(
+        model="pricing",
+        task="binary",
+        graph=workspace.artifacts.put(dumps(made)),
+        columns=plan.columns,
+        classes=CLASSES,
+        exactness="double",
+        contract=to_plain(contract_of(spec)),
+        features=plan.to_plain(),
+        operating_point=OperatingPoint(),
+        key="id",
+        event_time="",
+        entities=(),
+        spec=workspace.artifacts.put(dumps(spec.model_dump(mode="json", by_alias=True, exclude_unset=True))),
+        form="composed",
+    )
+    return workspace.artifacts.put(dumps(manifest))
+
+
 def make_workspace(root: Path, clock: Clock | None = None) -> Workspace:
     """A workspace whose server takes a free port."""
     places = Places(root)
@@ -140,7 +177,7 @@ def _in_block(value: bytes) -> list[dict[str, Any]]:
     ]
 
 
-def becomes(condition: Callable[[], Any], seconds: float = 15) -> Any:
+def becomes(condition: Callable[[], Any], seconds: float = 60) -> Any:
     """The condition's value as soon as it is true; fails after the bound."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -14,7 +14,7 @@ from modelway.errors import DiskFullError, EngineError
 from modelway.flow import figures
 from modelway.flow.online import FRESHNESS
 from modelway.metrics.port import HELP, Metrics
-from modelway.serving import gauges, measured, models
+from modelway.serving import composed, gauges, measured, models
 from modelway.serving.asking import Server
 from modelway.serving.log import PredictionLog
 from modelway.serving.models import Models
@@ -201,6 +201,7 @@ def test_every_metric_of_the_server_is_explained_and_documented():
         models.EVICTIONS,
         models.LOAD_SECONDS,
         SPANS,
+        composed.MEMBER_ROWS,
     }
     levels = {gauges.IN_FLIGHT, gauges.QUEUE, gauges.SHADOW, gauges.UNSYNCED, gauges.CONNECTIONS}
     ingestion = {figures.LAG_EVENTS, figures.LAG_SECONDS, figures.RATE, figures.REFUSED, figures.ROWS, figures.BREACHES}

@@ -10,6 +10,7 @@ from modelway.serving.status import (
     MethodError,
     TooLargeError,
     UnauthenticatedError,
+    told,
 )
 
 _MOST_BYTES = 2_000
@@ -33,10 +34,5 @@ def code_of(error: ModelwayError) -> grpc.StatusCode:
 
 
 def details_of(error: ModelwayError) -> str:
-    """Problem and fix; a long problem is cut, so that the fix is still said."""
-    room = _MOST_BYTES - len(error.fix[:_MOST_BYTES].encode())
-    problem = error.problem.encode()
-    if len(problem) <= room:
-        return str(error)
-    cut = problem[: max(room, 200)].decode(errors="ignore") + "…"
-    return str(ModelwayError(cut, error.fix.encode()[: _MOST_BYTES - 200].decode(errors="ignore")))
+    """Problem and fix, as much of them as a client takes."""
+    return told(error, _MOST_BYTES)

@@ -36,14 +36,17 @@ class Edge:
         self._gathering = Gathering(asking.ask)
         self._loop = asyncio.get_running_loop()
 
-    async def infer(self, body: bytes, context: Any) -> bytes:
-        """A ModelInferResponse, serialised; a call whose client has gone or whose time is over is not asked."""
+    async def infer(self, body: bytes, context: Any, version: str | None = None) -> bytes:
+        """A ModelInferResponse, serialised; a call whose client has gone or whose time is over is not asked.
+
+        `version`: who shall answer where the message does not say so, as `Served.version` reads it.
+        """
         left = context.time_remaining()
         if left is not None and left <= 0:
             await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline was over when the request was read")
         traced = self._traced(context)
         try:
-            answer = self._asked(body, left, traced)
+            answer = self._asked(body, left, version, traced)
             if traced is not None:
                 context.set_trailing_metadata(((TRACERESPONSE.decode(), traced.response.decode()),))
             return await answer
@@ -51,15 +54,17 @@ class Edge:
             await context.abort(code_of(error), details_of(error))
             raise
 
-    async def stream(self, bodies: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
+    async def stream(
+        self, bodies: AsyncIterator[bytes], context: Any, version: str | None = None
+    ) -> AsyncIterator[bytes]:
         """One ModelStreamInferResponse a request, in their order; a refused one does not end the stream."""
         async for body in bodies:
             try:
-                asked = self._asked(body, context.time_remaining(), self._traced(context))
+                asked = self._asked(body, context.time_remaining(), version, self._traced(context))
                 answered = messages.ModelInferResponse.FromString(await asked)
                 made = messages.ModelStreamInferResponse(infer_response=answered)
             except ModelwayError as error:
-                made = messages.ModelStreamInferResponse(error_message=str(error))
+                made = messages.ModelStreamInferResponse(error_message=details_of(error))
             yield made.SerializeToString()
 
     def _traced(self, context: Any) -> Traced | None:
@@ -71,13 +76,15 @@ class Edge:
         trace = self._asking.begin(dict(sent).get(TRACEPARENT), sent)
         return None if trace is None else Traced(trace, time.perf_counter())
 
-    def _asked(self, body: bytes, left: float | None, traced: Traced | None = None) -> "asyncio.Future[bytes]":
+    def _asked(
+        self, body: bytes, left: float | None, version: str | None, traced: Traced | None
+    ) -> "asyncio.Future[bytes]":
         """The reply to come, within the seconds that are `left` to the call; raises ModelwayError for what is refused at once."""
         began, model, label, request, asking = time.perf_counter(), "", "", "", self._asking
         reply: asyncio.Future[bytes] = self._loop.create_future()
         try:
             frame = parse_frame(body)
-            model, version = frame.model_name, frame.model_version or None
+            model, version = frame.model_name, frame.model_version or version
             served = asking.served(model)
             asked = self._reading.asked(frame)
             request = asked.id or asking.new_id()
@@ -91,7 +98,7 @@ class Edge:
                 asking.telemetry.refused(request or asking.new_id(), model, "", error, began, traced)
                 reply.set_exception(error)
 
-            asking.warm(model, lambda: self._follow(reply, body, left, traced), refuse)
+            asking.warm(model, lambda: self._follow(reply, body, left, version, traced), refuse)
             return reply
         except ModelwayError as error:
             asking.telemetry.refused(request or asking.new_id(), asking.known(model), label, error, began, traced)
@@ -110,10 +117,17 @@ class Edge:
         (self._gathering if gathered else asking).ask(question, len(body))
         return reply
 
-    def _follow(self, reply: "asyncio.Future[bytes]", body: bytes, left: float | None, traced: Traced | None) -> None:
+    def _follow(
+        self,
+        reply: "asyncio.Future[bytes]",
+        body: bytes,
+        left: float | None,
+        version: str | None,
+        traced: Traced | None,
+    ) -> None:
         """The model is in memory now: what becomes of the request becomes of `reply`."""
         try:
-            asked = self._asked(body, left, traced)
+            asked = self._asked(body, left, version, traced)
         except ModelwayError as error:
             reply.set_exception(error)
             return
