@@ -2,7 +2,6 @@
 
 import json
 import socket
-import struct
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -29,8 +28,9 @@ from modelway.serving.guarded import ROLES, needed_for
 from modelway.serving.measured import WIRE_REFUSALS
 from modelway.serving.status import ForbiddenError, UnauthenticatedError
 from modelway.testing.metrics import parse_exposition, sample
+from tests.support import http2
 from tests.support.serving import serving_both
-from tests.unit.serving.made import make_workspace, put_version, request, route
+from tests.unit.serving.made import becomes, make_workspace, put_version, request, route
 from tests.unit.serving.test_grpc import ONE, infer_request
 
 TOKENS = {role: make_token() for role in (Role.INFER, Role.OPERATE)}
@@ -324,19 +324,13 @@ def test_a_stream_that_sends_nothing_is_refused_at_once(channel):
 
 
 def test_a_token_with_a_wrong_byte_in_it_is_in_no_log(both, caplog):
-    """grpcio would write it out. Its clients send no such header: the frames of HTTP/2 are made by hand (RFC 9113, RFC 7541)."""
-    fields = {
-        ":method": b"POST",
-        ":scheme": b"http",
-        ":path": f"/{calls._SERVICE}/ModelReady".encode(),
-        ":authority": b"a",
-    }
-    fields |= {"te": b"trailers", "content-type": b"application/grpc"}
-    fields["authorization"] = f"Bearer {TOKENS[Role.INFER]}".encode() + b"\xff"
-    packed = b"".join(b"\0%c%b%c%b" % (len(name), name.encode(), len(value), value) for name, value in fields.items())
-    host, _, port = both[1].rpartition(":")
-    with socket.create_connection((host, int(port)), 20) as client:
-        client.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(4, 0, 0) + _frame(1, 5, 1, packed))
+    """grpcio would write it out; its clients send no such header."""
+    head = {":method": "POST", ":scheme": "http", ":path": f"/{calls._SERVICE}/ModelReady", ":authority": "a"}
+    head |= {"te": "trailers", "content-type": "application/grpc", "authorization": f"Bearer {TOKENS[Role.INFER]}!"}
+    packed = http2.headers(head).replace(b"!", b"\xff")
+    asked = http2.frame(http2.HEADERS, packed, 1, http2.END_HEADERS | http2.END_STREAM)
+    with _connected(both[1]) as client:
+        client.sendall(http2.PREFACE + http2.frame(http2.SETTINGS) + asked)
         got = b""
         while b"grpc-status" not in got:
             got += client.recv(4096) or pytest.fail("the connection was closed")
@@ -345,8 +339,23 @@ def test_a_token_with_a_wrong_byte_in_it_is_in_no_log(both, caplog):
     assert TOKENS[Role.INFER] not in caplog.text
 
 
-def _frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
-    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+def test_tokens_are_asked_for_when_grpc_was_opened_again(workspace, caplog):
+    server = server_of(workspace)
+    server.models.look()
+    with serving_both(server, access=access()) as (_, address), _connected(address) as client:
+        bad = [one.replace(b"ModelX", b"Model\xbc") for one in http2.call(f"/{calls._SERVICE}/ModelX", b"", 1)]
+        client.sendall(http2.PREFACE + http2.frame(http2.SETTINGS) + b"".join(bad))
+        becomes(lambda: "is opened again" in caplog.text)
+        index = f"/{calls._SERVICE}/RepositoryIndex"
+        with grpc.insecure_channel(address) as channel:
+            becomes(lambda: status(channel, index, bearer(Role.OPERATE))[0] is grpc.StatusCode.OK)
+            assert status(channel, index, {})[0] is grpc.StatusCode.UNAUTHENTICATED
+            assert status(channel, index, bearer(Role.INFER))[0] is grpc.StatusCode.PERMISSION_DENIED
+
+
+def _connected(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    return socket.create_connection((host, int(port)), 20)
 
 
 def _silent() -> Iterator[bytes]:
