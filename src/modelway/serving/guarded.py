@@ -37,7 +37,8 @@ ROLES: Mapping[str, Role] = {
 }
 """Of each path of the application; one that does not stand here needs the highest."""
 _MOST = 20_000
-"""Targets that are remembered; more are looked up anew each time."""
+_LONGEST = 300
+"""Targets that are remembered, and bytes of one; more are looked up anew each time."""
 
 
 class Guarded:
@@ -57,7 +58,7 @@ class Guarded:
 
     def _found(self, target: bytes) -> Role:
         needed = needed_for(self._routes, target)
-        if len(self._needed) < _MOST:
+        if len(self._needed) < _MOST and len(target) <= _LONGEST:
             self._needed[target] = needed
         return needed
 

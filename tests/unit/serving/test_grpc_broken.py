@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import random
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -24,7 +25,9 @@ TOGETHER = 48
 FORBIDDEN = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DATA_LOSS}
 OURS = "modelway/serving"
 """In a traceback of ours: grpcio logs its own."""
-COUNTS = [2_000, pytest.param(500_000, marks=pytest.mark.slow)]
+LONG = int(os.environ.get("MODELWAY_TEST_BROKEN_FRAMES", "20000"))
+"""How many the slow tests send; a long run takes 500,000."""
+COUNTS = [2_000, pytest.param(LONG, marks=pytest.mark.slow)]
 
 
 @pytest.fixture(scope="module")
