@@ -35,7 +35,7 @@ engines: setup  ## contract tests on the real engines (PostgreSQL, Kafka, S3, Va
 spark:  ## an environment of its own with Spark (Java 17 and Maven are needed); `make engines` uses it
 	@bash tools/spark.sh .venv-spark
 
-clients:  ## an environment of its own with clients that others wrote (tritonclient, KServe's); `make engines` uses it
+clients:  ## an environment of its own with clients that others wrote (tritonclient, KServe's, mlserver, schemathesis); `make engines` uses it
 	@bash tools/clients.sh .venv-clients
 
 bench: setup  ## the benchmarks; writes benchmarks/results/
@@ -45,7 +45,7 @@ bench-data: setup  ## Kafka to Delta beside Spark Structured Streaming (Java 17 
 	@$(PY) -m benchmarks data delays catching_up backfill
 
 bench-serving: setup  ## one row over HTTP beside MLServer, uvicorn and the least that Python can do (wrk and two cores are needed)
-	@$(PY) -m benchmarks serving_speed
+	@$(PY) -m benchmarks serving_speed serving_grpc serving_workers many_models
 
 prove-canary: setup  ## what releases promise and what they do, on simulated traffic, beside threshold rules; writes benchmarks/results/
 	@$(PY) -m benchmarks.prove_canary

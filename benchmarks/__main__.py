@@ -21,7 +21,11 @@ NAMES = (
     "run",
     "serving",
     "serving_speed",
+    "serving_grpc",
+    "serving_workers",
+    "many_models",
     "python_model",
+    "broken_models",
 )
 
 

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -28,20 +28,33 @@ class Server:
     name: str
     url: str
     pid: int
+    grpc: str = ""
 
 
 @contextmanager
-def ours(bank: Path, log: Path) -> Iterator[Server]:
-    """The bare serving process on a workspace: routing, metrics and prediction log as under `modelway up`."""
+def ours(bank: Path, log: Path, without: str = "", name: str = "modelway") -> Iterator[Server]:
+    """The bare serving process on a workspace: routing, metrics and prediction log as under `modelway up`, or `without` one."""
     told = bank / ".modelway" / "server.json"
     told.unlink(missing_ok=True)
 
     def url() -> str:
         return str(json.loads(told.read_text())["url"]) if told.is_file() else ""
 
-    command = [sys.executable, "-m", "modelway.control.serve", str(bank)]
-    with _running("modelway", command, {}, url, f"/v2/models/{MODEL}/ready", log) as server:
+    words = ["benchmarks.plainer_server", str(bank), without] if without else ["modelway.control.serve", str(bank)]
+    command = [sys.executable, "-m", *words]
+    with _running(name, command, {}, url, f"/v2/models/{MODEL}/ready", log) as server:
         yield server
+
+
+@contextmanager
+def collector(log: Path) -> Iterator[Server]:
+    """What takes traces, on the client's core."""
+    port = free_port()
+    command = [sys.executable, "-m", "benchmarks.collector", str(port)]
+    with _running(
+        "collector", command, {}, lambda: f"http://127.0.0.1:{port}", "/", log, ("taskset", "-c", "1")
+    ) as one:
+        yield one
 
 
 @contextmanager
@@ -82,9 +95,31 @@ def mlserver(graph: Path, log: Path) -> Iterator[Server]:
     ready = f"/v2/models/{MODEL}/ready"
     try:
         with _running("MLServer", command, environment, lambda: f"http://127.0.0.1:{http}", ready, log) as server:
-            yield server
+            yield replace(server, grpc=f"127.0.0.1:{grpc}")
     except TimeoutError as error:
         raise MissingRivalError(f"{pin('mlserver')} did not start: {error}") from error
+
+
+@contextmanager
+def grpc_echo(reply: int, log: Path) -> Iterator[Server]:
+    """grpcio's own server; each answer has `reply` bytes."""
+    port = free_port()
+    command = [*CORE, sys.executable, "-m", "benchmarks.rivals.grpc_echo", str(port), str(reply)]
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, cwd=ROOT, env=user_environment(), stdout=out, stderr=out)
+        try:
+            until = time.monotonic() + _READY_SECONDS
+            while not _listens(port) and process.poll() is None and time.monotonic() < until:
+                time.sleep(0.05)
+            yield Server("echo", "", process.pid, f"127.0.0.1:{port}")
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as asked:
+        return asked.connect_ex(("127.0.0.1", port)) == 0
 
 
 @contextmanager
@@ -97,11 +132,17 @@ def _told_port(name: str, module: str, graph: Path, log: Path) -> Iterator[Serve
 
 @contextmanager
 def _running(
-    name: str, command: Sequence[str], environment: Mapping[str, str], url: Callable[[], str], ready: str, log: Path
+    name: str,
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    url: Callable[[], str],
+    ready: str,
+    log: Path,
+    core: Sequence[str] = CORE,
 ) -> Iterator[Server]:
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [*CORE, *command], cwd=ROOT, env={**user_environment(), **environment}, stdout=out, stderr=out
+            [*core, *command], cwd=ROOT, env={**user_environment(), **environment}, stdout=out, stderr=out
         )
         try:
             yield Server(name, _ready(process, url, ready, log), process.pid)

@@ -54,8 +54,8 @@ def released(folder: Path, rows: int) -> Served:
 
 def loads(folder: Path, many: int) -> dict[str, Load]:
     """Requests by form: 64 different ones of one row, 4 of many rows."""
-    singles = [_numbers(number, 1) for number in range(64)]
-    crowds = [_numbers(number, many) for number in range(4)]
+    singles = [numbers(number, 1) for number in range(64)]
+    crowds = [numbers(number, many) for number in range(4)]
     return {
         "matrix": Load(PATH, _kept(folder, "matrix", [_json([_tensor("input-0", one, one.shape)]) for one in singles])),
         "columns": Load(PATH, _kept(folder, "columns", [_json(_named(one)) for one in singles])),
@@ -64,7 +64,8 @@ def loads(folder: Path, many: int) -> dict[str, Load]:
     }
 
 
-def _numbers(seed: int, rows: int) -> np.ndarray:
+def numbers(seed: int, rows: int) -> np.ndarray:
+    """Rows that are the same for the same seed."""
     return np.random.default_rng(1_000 + seed).normal(size=(rows, len(COLUMNS))).round(4)
 
 

@@ -22,6 +22,7 @@ from benchmarks.report import alone
 from benchmarks.rivals.environment import ROOT, MissingRivalError, pin
 from benchmarks.rivals.session import open_session
 from benchmarks.servers import Server
+from benchmarks.serving_cost import NOTE, costs
 from benchmarks.serving_model import COLUMNS, Served, loads, released
 from benchmarks.wrk import Load, Shot, fire, there
 
@@ -66,9 +67,10 @@ def measure(quick: bool) -> Result:
             for n in (s.requests for s in found)
         ]
         counted = _counted(field[MATRIX].server)
+        told = costs(served, asked["matrix"], folder, 4 * rounds, max(1, seconds // 2))
     if counted < sum(ours):
         raise AssertionError(f"the metrics count {counted} requests of {sum(ours)}")
-    figures = [*_figures(shots), *_goals(shots), *_many(crowd, bare)]
+    figures = [*_figures(shots), *_goals(shots), *_many(crowd, bare), *told]
     notes = [
         f"{rounds} rounds of {seconds} s each, in turn, medians; wrk on the other core, 64 different rows in turn; rates are of "
         f"answers with status 200; one of each server was checked for its numbers. Load meanwhile {min(busy)}–{max(busy)}.",
@@ -81,6 +83,7 @@ def measure(quick: bool) -> Result:
         "much of its core it had: well below 100 %, the client or other work was the limit, not the server, and p99 is mostly the "
         "wait for a core. Requests by processor second are about what the rates come to where a server has a core to itself and is "
         "never idle (hence the same goal). Ratios are taken round by round.",
+        NOTE,
         *notes,
     ]
     return Result(title, tuple(figures), tuple(notes), dict([pin("mlserver").split(" ")]) if ML in field else {})

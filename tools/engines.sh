@@ -11,7 +11,7 @@ if [ -n "${MODELWAY_ENGINES_PROMISED:-}" ] && [ -z "${MODELWAY_TEST_SPARK:-}" ] 
   bash tools/spark.sh .venv-spark
 fi
 [ ! -f .venv-spark/.spark-ready ] || export MODELWAY_TEST_SPARK=${MODELWAY_TEST_SPARK:-$PWD/.venv-spark}
-if [ -n "${MODELWAY_ENGINES_PROMISED:-}" ] && [ -z "${MODELWAY_TEST_CLIENTS:-}" ] && [ ! -f .venv-clients/.clients-ready ]; then
+if [ -n "${MODELWAY_ENGINES_PROMISED:-}" ] && [ -z "${MODELWAY_TEST_CLIENTS:-}" ]; then
   bash tools/clients.sh .venv-clients
 fi
 [ ! -f .venv-clients/.clients-ready ] || export MODELWAY_TEST_CLIENTS=${MODELWAY_TEST_CLIENTS:-$PWD/.venv-clients}

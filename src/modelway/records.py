@@ -20,8 +20,8 @@ Outcome = Literal["pass", "fail", "undecided", "not_applicable"]
 Answer = Literal["better", "not_worse", "worse", "undecided"]
 Exactness = Literal["double", "single"]
 Kind = Literal["number", "word"]
-Form = Literal["graph", "python"]
-"""What answers: an ONNX graph in the server's process, or the fitted estimator in a process of its own."""
+Form = Literal["graph", "python", "composed"]
+"""What answers: an ONNX graph in the server's process, the fitted estimator in a process of its own, or other versions together."""
 
 
 def dumps(record: Any) -> bytes:
@@ -103,9 +103,21 @@ class Ingested:
 class Trigger:
     """Why a run exists: a person's command or a policy's decision."""
 
-    kind: Literal["manual", "drift", "performance", "schedule", "new_labels", "refit"]
+    kind: Literal["manual", "drift", "performance", "schedule", "new_labels", "members", "refit"]
     reason: str
     who: str = "modelway"
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """A version that a composition asks, by its manifest's digest."""
+
+    model: str
+    version: int
+    digest: str
+
+    def __str__(self) -> str:
+        return f"{self.model}@{self.version}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +127,8 @@ class Sources:
     as_of: datetime
     tables: tuple[TableVersion, ...]
     spec: str
+    members: tuple[Pinned, ...] = ()
+    """Of a composition: the versions that served then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +194,7 @@ class Graph:
     refuses: Mapping[str, Any] = field(default_factory=dict)
     """Rows at which the Python model raises, told apart by their values: `missing`, `infinite`, `beyond`, `below`, `unseen`."""
     form: Form = "graph"
-    """`python`: `graph` is the digest of a `PythonModel`, whose scores are those that a graph would give."""
+    """`python`, `composed`: `graph` is the digest of a `PythonModel`, a `Composition`, whose scores are as a graph would give."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +215,19 @@ class PythonModel:
     """Path of another environment's Python, from the workspace; "": the one that Modelway runs in."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """`python` and the libraries of the estimator, as they were when the parity gate was passed: served with no others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """Versions that answer together; stands as an artefact where a graph would."""
+
+    columns: tuple[Column, ...]
+    task: Task
+    classes: int
+    """Columns of the scores: the classes of the training set, 1 for a regression."""
+    compose: Mapping[str, Any]
+    """As modelway.yaml says it (`spec.compose.Compose`)."""
+    members: tuple[Pinned, ...]
 
 
 @dataclass(frozen=True, slots=True)

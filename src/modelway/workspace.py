@@ -4,7 +4,7 @@ Nothing heavy is imported before it is needed: the server opens the event log an
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from difflib import get_close_matches
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from modelway.spec.model import Spec
     from modelway.spec.stack import KafkaEvents, Stack
     from modelway.state.database import Database
+    from modelway.tracing.port import Tracing
     from modelway.training.tracking import Tracking
 
 INNER = ".modelway"
@@ -274,6 +275,19 @@ class Workspace:
         return MemoryMetrics()
 
     @cached_property
+    def tracing(self) -> "Tracing | None":
+        """Where traces go, if the stack names it; raises MissingExtraError."""
+        asked = self.stack.tracing
+        if asked is None:
+            return None
+        from modelway.tracing.opentelemetry import OtlpTracing
+
+        authorization = ""
+        with suppress(NotFoundError):  # a collector that asks for none
+            authorization = self.secrets.get("tracing_authorization")
+        return OtlpTracing(asked.endpoint, asked.service, self.metrics, authorization=authorization)
+
+    @cached_property
     def traffic(self) -> "Traffic":
         from modelway.rollout.embedded import EmbeddedTraffic
 
@@ -323,13 +337,20 @@ class Workspace:
 
         path = self.places.spec(model)
         self.demand_model(model)
-        files = (path, *sorted(path.parent.glob("*.py")))  # features may be functions in Python files beside it
-        stamp = tuple((told.st_mtime_ns, told.st_size) for told in (file.stat() for file in files))
-        if (read := self._specs.get(model)) is not None and read[0] == stamp:
+        read = self._specs.get(model)
+        if read is not None and read[0] == self._stamp(model, composed=read[1].compose is not None):
             return read[1]  # the control loop asks at every tick
+        stamps = [self._stamp(model, composed=composed) for composed in (False, True)]  # before it is read
         spec = load_spec(path)
-        self._specs[model] = (stamp, spec)
+        self._specs[model] = (stamps[spec.compose is not None], spec)
         return spec
+
+    def _stamp(self, model: str, *, composed: bool) -> tuple[tuple[int, int], ...]:
+        """Of all files that a spec is read from: features may be functions in Python files beside it, and a composition has much
+        from the models that it asks."""
+        folders = sorted(self.places.models.glob("*/")) if composed else [self.places.project(model)]
+        files = (file for folder in folders for file in (folder / "modelway.yaml", *sorted(folder.glob("*.py"))))
+        return tuple((told.st_mtime_ns, told.st_size) for told in (file.stat() for file in files if file.exists()))
 
     @cached_property
     def _specs(self) -> "dict[str, tuple[tuple[tuple[int, int], ...], Spec]]":
@@ -367,6 +388,8 @@ class Workspace:
         yield "tracking", lambda: self.tracking.ping()
         yield "secrets", lambda: self.secrets.ping()
         yield "metrics", lambda: self.metrics.ping()
+        if self.stack.tracing:
+            yield "traces", lambda: self.tracing.ping() if self.tracing else None
 
     def _ping_online(self) -> None:
         with closing(self.online("ping", ())) as values:
@@ -374,7 +397,7 @@ class Workspace:
 
     def close(self) -> None:
         """Close what was opened."""
-        for name in ("compute", "log", "request_log", "spool", "schemas", "database"):
+        for name in ("tracing", "compute", "log", "request_log", "spool", "schemas", "database"):
             if self.__dict__.get(name) is not None:
                 self.__dict__[name].close()
 

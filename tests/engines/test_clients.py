@@ -1,12 +1,16 @@
-"""Clients that others wrote, unchanged, over gRPC and HTTP: tritonclient (blocking, callbacks, streams, asyncio) and KServe's.
+"""Clients that others wrote, unchanged, over gRPC and HTTP: tritonclient (blocking, callbacks, streams, asyncio), KServe's,
+`mlserver infer`, and curl.
 
-They run in an environment of their own, MODELWAY_TEST_CLIENTS (`tools/clients.sh`): their protocol files and ours would not go
+They run in environments of their own, MODELWAY_TEST_CLIENTS (`tools/clients.sh`): their protocol files and ours would not go
 together into one process.
 """
 
+import gzip
 import json
 import math
 import os
+import shutil
+import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,16 +49,21 @@ def address(workspace: Workspace, url: str) -> str:
     return str(grpc_address(workspace))
 
 
-def told(script: str, address: str) -> Any:
+def told(script: str, *words: str) -> Any:
     """What a script of the clients' environment printed."""
+    return json.loads(ran("bin/python", str(HERE / script), *words))
+
+
+def ran(program: str, *arguments: str) -> str:
+    """What a program of the clients' environments printed."""
     place = os.environ.get("MODELWAY_TEST_CLIENTS")
     if not place:
         missing("the clients of others (tools/clients.sh DIR, MODELWAY_TEST_CLIENTS=DIR)")
-    command = [str(Path(str(place)) / "bin" / "python"), str(HERE / script), address]
     clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [str(Path(str(place)) / program), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=180, env=clean)
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return done.stdout
 
 
 def good(income: float) -> float:
@@ -155,3 +164,89 @@ def test_kserve_over_rest(url: str) -> None:
         assert found[name]["probability_good"][:2] == pytest.approx([good(3.0), good(0.25)], rel=1e-12)
         assert found[name]["prediction"][:2] == ["good", "bad"]
     assert found["unknown"] == 404
+
+
+def asked(income: float, name: str) -> dict[str, Any]:
+    """A request for one row."""
+    tensors = [("income", "FP64", income), ("id", "BYTES", name)]
+    return {"inputs": [{"name": n, "datatype": kind, "shape": [1], "data": [value]} for n, kind, value in tensors]}
+
+
+@pytest.mark.parametrize("more", [["-s", "1"], ["-s", "3", "-b"]], ids=["one by one", "three together, raw"])
+def test_mlserver_infer(url: str, tmp_path: Path, more: list[str]) -> None:
+    given, made = tmp_path / "asked.jsonl", tmp_path / "answered.jsonl"
+    given.write_text("".join(json.dumps({**asked(float(n), f"m{n}"), "id": f"mine-{n}"}) + "\n" for n in range(5)))
+    paths = ["-i", str(given), "-o", str(made)]
+    ran("mlserver/bin/mlserver", "infer", "-u", url.removeprefix("http://"), "-m", "loans", *paths, *more)
+    found = sorted(map(json.loads, made.read_text().splitlines()), key=lambda one: one["id"])
+    assert [one["id"] for one in found] == [f"mine-{n}" for n in range(5)]
+    for n, one in enumerate(found):
+        outputs = {output["name"]: output["data"] for output in one["outputs"]}
+        assert outputs["probability_good"] == pytest.approx([good(float(n))], rel=1e-12)
+
+
+def curl(*arguments: str, code: int = 0) -> bytes:
+    if shutil.which("curl") is None:
+        missing("curl")
+    done = subprocess.run(["curl", "-sS", "--max-time", "60", *arguments], capture_output=True, timeout=90)
+    assert done.returncode == code, done.stderr
+    return done.stdout + (done.stderr if "-v" in arguments else b"")
+
+
+def test_curl_as_people_type_it(url: str) -> None:
+    reply = json.loads(curl(f"{url}/predict/loans", "-d", '{"income": 3, "id": "c"}'))
+    assert reply["probabilities"]["good"] == pytest.approx(good(3.0), rel=1e-12)
+    reply = json.loads(curl(f"{url}/v2/models/loans/infer", "--json", json.dumps(asked(0.25, "c"))))
+    assert reply["outputs"][2]["data"] == pytest.approx([good(0.25)], rel=1e-12)
+    assert curl("-I", f"{url}/v2/models/loans").startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"fix: " in curl(f"{url}/predict/nobody", "-d", "{}")
+    curl("-f", f"{url}/predict/nobody", "-d", "{}", code=22)
+    assert json.loads(curl("--http2", f"{url}/v2/health/live")) == {"live": True}
+
+
+def test_curl_with_raw_tensors(url: str, tmp_path: Path) -> None:
+    request, raw = asked(0.0, "c"), struct.pack("<d", 3.0)
+    request["inputs"][0] = {
+        "name": "income",
+        "datatype": "FP64",
+        "shape": [1],
+        "parameters": {"binary_data_size": len(raw)},
+    }
+    request |= {"outputs": [{"name": "probability_good", "parameters": {"binary_data": True}}]}
+    head, body = json.dumps(request).encode(), tmp_path / "body"
+    body.write_bytes(head + raw)
+    length, kind = f"Inference-Header-Content-Length: {len(head)}", "Content-Type: application/octet-stream"
+    reply = curl(f"{url}/v2/models/loans/infer", "-H", length, "-H", kind, "--data-binary", f"@{body}")
+    assert struct.unpack("<d", reply[-8:]) == pytest.approx([good(3.0)], rel=1e-12)
+
+
+def test_curl_with_packed_bodies_and_pieces(url: str, tmp_path: Path) -> None:
+    rows = json.dumps([{"income": float(n), "id": f"c{n}"} for n in range(500)]).encode()
+    packed, plain = tmp_path / "packed", tmp_path / "plain"
+    packed.write_bytes(gzip.compress(rows))
+    plain.write_bytes(rows)
+    path = f"{url}/predict/loans"
+    first = curl(path, "-H", "Content-Encoding: gzip", "--data-binary", f"@{packed}", "--compressed", "-v")
+    assert b"< content-encoding: gzip" in first
+    for more in ([], ["-H", "Transfer-Encoding: chunked"], ["--http1.0"]):
+        found = json.loads(curl(path, "--data-binary", f"@{plain}", *more))["predictions"]
+        assert [one["probabilities"]["good"] for one in found] == pytest.approx([good(float(n)) for n in range(500)])
+
+
+def test_curl_keeps_its_connection_and_waits_to_be_told_to_go_on(url: str, tmp_path: Path) -> None:
+    row = ["-o", str(tmp_path / "reply"), "-w", "%{http_code} %{num_connects};", "-d", '{"income": 3, "id": "c"}']
+    several = [
+        *row,
+        f"{url}/predict/loans",
+        "--next",
+        "-sS",
+        *row,
+        f"{url}/predict/loans",
+        "--next",
+        "-sS",
+        *row,
+        f"{url}/predict/x",
+    ]
+    assert curl(*several) == b"200 1;200 0;404 0;"
+    said = curl("-v", f"{url}/predict/loans", "-H", "Expect: 100-continue", "-d", '{"income": 3, "id": "c"}')
+    assert said.index(b"< HTTP/1.1 100 Continue") < said.index(b"< HTTP/1.1 200 OK")

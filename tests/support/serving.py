@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, contextmanager
 
+from modelway.serving.access import Access
 from modelway.serving.asking import Server
 from modelway.serving.run import address, asking_of, bind, listen
 from modelway.serving.wire.limits import DEFAULT, Limits
@@ -19,14 +20,14 @@ def serving(server: Server, limits: Limits = DEFAULT) -> Iterator[str]:
 
 
 @contextmanager
-def serving_both(server: Server, limits: Limits = DEFAULT) -> Iterator[tuple[str, str]]:
+def serving_both(server: Server, limits: Limits = DEFAULT, access: Access | None = None) -> Iterator[tuple[str, str]]:
     """The same over gRPC too: its URL, and HOST:PORT."""
-    with _served(server, limits, grpc=True) as found:
+    with _served(server, limits, grpc=True, access=access) as found:
         yield found
 
 
 @contextmanager
-def _served(server: Server, limits: Limits, grpc: bool) -> Iterator[tuple[str, str]]:
+def _served(server: Server, limits: Limits, grpc: bool, access: Access | None = None) -> Iterator[tuple[str, str]]:
     listening = bind("127.0.0.1", 0)
     ready, loop, told = threading.Event(), asyncio.new_event_loop(), asyncio.Event()
     found: list[str] = []
@@ -35,11 +36,11 @@ def _served(server: Server, limits: Limits, grpc: bool) -> Iterator[tuple[str, s
         with ThreadPoolExecutor(4) as pool:
             async with AsyncExitStack() as ends:
                 asking = asking_of(server, pool)
-                ends.push_async_callback(listen(asking, listening, limits).stop, 10, 0)
+                ends.push_async_callback(listen(asking, listening, limits, None, access).stop, 10, 0)
                 if grpc:
                     from modelway.serving.grpc.listener import open_listener
 
-                    second = await open_listener(asking, "127.0.0.1", 0, limits)
+                    second = await open_listener(asking, "127.0.0.1", 0, limits, access=access)
                     found.append(f"127.0.0.1:{second.port}")
                     ends.push_async_callback(second.stop, 10)
                 ready.set()

@@ -18,6 +18,7 @@ import uvloop
 from modelway.serving.run import bind
 from modelway.serving.wire.connection import Handle
 from modelway.serving.wire.exchange import Exchange
+from modelway.serving.wire.heads import Refusal
 from modelway.serving.wire.limits import Limits
 from modelway.serving.wire.listener import Listener
 
@@ -54,6 +55,7 @@ class Served:
     seen: list[tuple[bytes, bytes, bytes]] = field(default_factory=list)
     held: list[Exchange] = field(default_factory=list)
     clients: list["Client"] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
     failed: list[dict[str, Any]] = field(default_factory=list)
     """What the event loop was not to be told: faults of the server."""
 
@@ -116,7 +118,7 @@ def wired(
 
     async def run() -> None:
         served.loop.set_exception_handler(lambda _, context: served.failed.append(context))
-        served.listener = Listener(listening, handle or served.handle, limits, tls)
+        served.listener = Listener(listening, handle or served.handle, limits, tls, served.refused.append)
         ready.set()
         await told.wait()
         await served.listener.stop(5, 0)

@@ -83,15 +83,13 @@ def check(model: Model, where: Where = HERE, json: Json = False) -> None:
     from modelway.cli.output import note, print_json, say
     from modelway.errors import EngineError
     from modelway.flow.absent import absent
-    from modelway.flow.opening import planned
+    from modelway.flow.opening import code_of, planned
     from modelway.flow.targets import demand_single_columns, demand_there
-    from modelway.training.user_code import load_user_code
 
     with opened(where) as workspace:
         spec = workspace.spec(model)
         plan = planned(workspace, model)
-        code = load_user_code(workspace.places.project(model))
-        code.build(spec.training.params)
+        code = code_of(workspace, spec)
         demand_there(workspace, spec)
         demand_single_columns(workspace, spec)
         names = [column.name for column in plan.columns]
@@ -102,9 +100,10 @@ def check(model: Model, where: Where = HERE, json: Json = False) -> None:
     for told in unsound:
         note(told)
     if json:
-        print_json({"model": model, "task": spec.task, "columns": names, "code": code.digest})
+        print_json({"model": model, "task": spec.task, "columns": names, "code": code})
         return
-    say(f"{model}: the spec is sound; {len(names)} columns enter the model; model.py builds an estimator")
+    who = f"it asks {', '.join(spec.compose.places)}" if spec.compose else "model.py builds an estimator"
+    say(f"{model}: the spec is sound; {len(names)} columns enter the model; {who}")
     say(f"next: modelway run {model}")
 
 

@@ -1,11 +1,11 @@
 """A serving process: `python -m modelway.control.serve ROOT [NUMBER SOCKET [GRPC]]`. Imports no training library."""
 
-import logging
 import socket
 import sys
 from pathlib import Path
 
 from modelway.control.children import end_with_parent
+from modelway.control.logs import log_as_json
 from modelway.errors import ModelwayError
 from modelway.flow.serving import run_server
 from modelway.workspace import open_workspace
@@ -16,9 +16,7 @@ def main(root: str, number: str = "0", listening: str = "", grpc: str = "") -> i
 
     `grpc`: a port that they share.
     """
-    logging.basicConfig(
-        level=logging.INFO, format='{"at": "%(asctime)s", "level": "%(levelname)s", "text": "%(message)s"}'
-    )
+    log_as_json()
     end_with_parent()
     try:
         workspace = open_workspace(Path(root))

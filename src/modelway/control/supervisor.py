@@ -16,7 +16,7 @@ from typing import IO
 from modelway.control.children import Child
 from modelway.errors import DiskFullError, EngineError, InUseError, ServerError, StateError, of_system
 from modelway.monitoring.sinks import ALERT
-from modelway.serving.run import bind, reserve
+from modelway.serving.run import bind, pid_in, reserve
 from modelway.spec.load import load_stack
 from modelway.spec.stack import MOST_WORKERS
 from modelway.workspace import Places
@@ -100,7 +100,7 @@ def renewed(places: Places, servers: list[Child], stopping: threading.Event, wit
         new = old.successor()
         new.start()
         until = time.monotonic() + within
-        while _pid_in(places.worker(number)) != (new.process.pid if new.process else 0):
+        while pid_in(places.worker(number)) != (new.process.pid if new.process else 0):
             if stopping.wait(0.02) or new.process is None or new.process.poll() is not None or time.monotonic() > until:
                 new.stop(PATIENCE)
                 return f"{new.name} could not be renewed: the old process goes on (see {new.log})"
@@ -111,7 +111,7 @@ def renewed(places: Places, servers: list[Child], stopping: threading.Event, wit
 
 def renew(places: Places, within: float = 60.0) -> int:
     """Ask the supervisor of a workspace for new serving processes, and wait for them; how many. Raises StateError, ServerError."""
-    standing = {number: pid for number in range(MOST_WORKERS) if (pid := _pid_in(places.worker(number))) > 0}
+    standing = {number: pid for number in range(MOST_WORKERS) if (pid := pid_in(places.worker(number))) > 0}
     try:
         with places.up_lock.open() as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -122,7 +122,7 @@ def renew(places: Places, within: float = 60.0) -> int:
         raise StateError("nothing is up in this workspace", "modelway up")
     os.kill(int(places.up_lock.read_text()), signal.SIGHUP)
     until = time.monotonic() + within
-    while any(_pid_in(places.worker(number)) == pid for number, pid in standing.items()):
+    while any(pid_in(places.worker(number)) == pid for number, pid in standing.items()):
         if time.monotonic() > until:
             raise ServerError(f"not renewed within {within:g} s", f"see {places.logs}")
         time.sleep(0.05)
@@ -148,13 +148,6 @@ def _bound(places: Places) -> Iterator[tuple[socket.socket, socket.socket | None
         listening = opened.enter_context(bind(serving.host, serving.port))
         grpc = opened.enter_context(reserve(serving.host, serving.grpc.port)) if serving.grpc else None
         yield listening, grpc
-
-
-def _pid_in(said: Path) -> int:
-    try:
-        return int(json.loads(said.read_text())["pid"])
-    except (FileNotFoundError, json.JSONDecodeError):
-        return -1
 
 
 class Heard:

@@ -17,7 +17,10 @@ import orjson
 
 from modelway import faults
 from modelway.errors import EventLogError
-from modelway.events.log import ARROW
+from modelway.events.block import BadBlockError, without
+from modelway.events.block import rows_of as rows_of_block
+from modelway.events.block import unpack as unpack_block
+from modelway.events.log import ARROW, MANY
 from modelway.events.segments import Frame, Row, body_of, framed, frames, rows_in
 
 Holds = Callable[[Mapping[str, Any]], bool]
@@ -58,8 +61,8 @@ def _changes(path: Path, holds: Holds, words: tuple[bytes, ...]) -> Iterator[tup
 
 def _blanked(event: Row, holds: Holds, words: tuple[bytes, ...]) -> tuple[Row, int]:
     key, value, content, headers = event
-    if content == ARROW:
-        left, rows = _without(value, holds)
+    if content in MANY:
+        left, rows = _without(value, holds) if content == ARROW else _without_in_block(value, holds)
         return ((key, left, content, headers), rows) if rows else (event, 0)
     try:
         row = orjson.loads(value)
@@ -67,6 +70,15 @@ def _blanked(event: Row, holds: Holds, words: tuple[bytes, ...]) -> tuple[Row, i
         row = None
     hit = holds(row) if isinstance(row, dict) else any(word in value for word in words)
     return ((" " * len(key.encode()), b" " * len(value), content, headers), 1) if hit else (event, 0)
+
+
+def _without_in_block(value: bytes, holds: Holds) -> tuple[bytes, int]:
+    try:
+        block = unpack_block(value)
+    except BadBlockError:
+        return value, 0
+    hit = [bool(row) and holds(row) for row in rows_of_block(block)]
+    return (without(block, value, hit), sum(hit)) if any(hit) else (value, 0)
 
 
 def _without(value: bytes, holds: Holds) -> tuple[bytes, int]:

@@ -9,6 +9,10 @@ import msgspec
 
 JSON = "application/json"
 ARROW = "application/vnd.apache.arrow.stream"
+BLOCK = "application/vnd.modelway.block"
+"""Rows of numbers (`block.py`)."""
+MANY = (ARROW, BLOCK)
+"""Contents that hold many rows an event."""
 REGISTERED = "application/vnd.schema-registry"
 """A value in the wire format of a schema registry: a zero byte, the schema's id (u32, big end first), Avro or Protobuf."""
 TOMBSTONE = "application/vnd.tombstone"
@@ -19,7 +23,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class NewEvent(msgspec.Struct, frozen=True):
-    """What a producer hands over: a JSON object (one row) or an Arrow IPC stream (many rows), by `content`."""
+    """What a producer hands over, by `content`: a JSON object (one row), an Arrow IPC stream or a block (many rows)."""
 
     key: str
     value: bytes

@@ -72,8 +72,8 @@ def parse(text: str, feature: str) -> Node:
 
 
 def refusal(feature: str, text: str, place: int, problem: str, fix: str = "") -> SpecError:
-    """The error with a caret under the place (characters from 0); `feature` may be a check of the contract, `checks[0]`."""
-    where = feature if feature.startswith("checks") else f"features.{feature}"
+    """The error with a caret under the place (characters from 0); `feature` may be `checks[0]`, or a step of a chain."""
+    where = feature if feature.startswith(("checks", "compose.")) else f"features.{feature}"
     return SpecError(
         f"{where}: {problem}\n    {text}\n    {' ' * place}^",
         fix or f"correct {where}.expr in modelway.yaml",

@@ -9,7 +9,7 @@ from typing import Any
 
 from modelway.events.kafka import KafkaEventLog
 from modelway.events.kafka_keeping import Keeping
-from modelway.events.log import ARROW, TOMBSTONE, Event, NewEvent
+from modelway.events.log import MANY, TOMBSTONE, Event, NewEvent
 from modelway.flow.online import rows_of
 from modelway.state.withheld import WHOLE, Spot, withhold
 from modelway.workspace import Workspace
@@ -76,11 +76,11 @@ def _look(log: KafkaEventLog, topic: str, holds: Holds, words: tuple[bytes, ...]
     for event in _events(log, topic):
         spot = (event.partition, event.offset)
         hits = [(*spot, n) for n, row in enumerate(rows_of(event)) if holds(row)]
-        if not hits and event.content != ARROW and not rows_of(event) and any(word in event.value for word in words):
+        if not hits and event.content not in MANY and not rows_of(event) and any(word in event.value for word in words):
             hits = [(*spot, WHOLE)]
         if not hits:
             continue
-        if event.content != ARROW:
+        if event.content not in MANY:
             hits = [(*spot, WHOLE)]
         found.places += hits
         found.keys[event.key] += 1

@@ -10,7 +10,7 @@ from modelway.flow import progress
 from modelway.flow.broken import tell_of_breaches
 from modelway.flow.progress import added
 from modelway.flow.sending import Tell, silent
-from modelway.flow.sources import joined_of, labels_of, labels_topic, predictions_of, source_of
+from modelway.flow.sources import joined_of, labels_of, labels_topic, owner_of, predictions_of, source_of
 from modelway.flow.withheld import without_erased
 from modelway.ingest import quarantine
 from modelway.ingest.batch import ingest_batch
@@ -39,7 +39,7 @@ def ingest(workspace: Workspace, spec: Spec, tell: Tell = silent) -> list[Ingest
 
 def roads(workspace: Workspace, spec: Spec) -> list[Source]:
     """Source rows, labels, predictions, and the tables that the model joins."""
-    own = source_of(spec, workspace.lake, workspace.schemas)
+    own = source_of(owner_of(workspace, spec), workspace.lake, workspace.schemas)
     found = [own, labels_of(spec), predictions_of(spec), *joined_of(spec)]
     if workspace.stack.events.kafka is None:  # a folder's events are blanked where they stand
         return found
@@ -73,7 +73,7 @@ def refused(workspace: Workspace, spec: Spec, place: str) -> dict[str, Any]:
 
 def replay_quarantine(workspace: Workspace, spec: Spec) -> Ingested | None:
     """Check refused source rows again under today's contract."""
-    source = source_of(spec, workspace.lake, workspace.schemas)
+    source = source_of(owner_of(workspace, spec), workspace.lake, workspace.schemas)
     known = workspace.known(source.topic, source.doubles_within)
     return quarantine.replay(workspace.lake, source, workspace.clock.now(), known)
 

@@ -98,7 +98,7 @@ class Figures:
             except ModelwayError:
                 continue  # its control loop says what is wrong with it
             yield from (spec.topic, prediction_topic(model))
-            yield spec.data.labels.source if spec.data.labels else f"{model}_labels"
+            yield spec.data.labels.source if spec.data.labels else f"{spec.rows_of}_labels"
 
     def _spool(self, metrics: Metrics) -> None:
         spool, now = self._workspace.spool, self._workspace.clock.now()

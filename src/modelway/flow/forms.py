@@ -1,12 +1,14 @@
-"""What answers for a version: an ONNX graph in this process, or the fitted estimator in a process of its own.
+"""What answers for a version: an ONNX graph in this process, the fitted estimator in a process of its own, or other versions.
 
-Nobody else asks which it is: both are a `Run`. Imports no library for tables or training, since the server comes by here.
+Nobody else asks which it is: all are a `Run`. A challenger's graph answers in a process of its own too, until it is champion.
+Imports no library for tables or training, since the server comes by here.
 """
 
 from dataclasses import replace
 
 from modelway.errors import StateError
-from modelway.records import Graph, Manifest, PythonModel, loads
+from modelway.flow.composed import open_composed
+from modelway.records import Composition, Graph, Manifest, PythonModel, loads
 from modelway.serving.onnxruntime import Run, open_session
 from modelway.serving.python_live import Launch
 from modelway.serving.python_process import PythonProcess
@@ -15,6 +17,9 @@ from modelway.workspace import Workspace
 
 _PATIENT_SECONDS = 600.0
 """What a call may take that no client waits for: it has thousands of rows."""
+_CHALLENGER_SECONDS, _CHALLENGER_MEGABYTES, _LOADED = 1.0, 1024, 8
+"""What a challenger's graph may take: seconds, and beyond them the promised latency for each row; megabytes, and beyond them so
+many times its size."""
 
 
 def open_run(workspace: Workspace, of: Manifest | Graph, name: str, *, patient: bool = False) -> Run:
@@ -28,7 +33,23 @@ def open_run(workspace: Workspace, of: Manifest | Graph, name: str, *, patient: 
     stands = workspace.artifacts.get(of.graph)
     if of.form == "graph":
         return open_session(stands, name)
+    if of.form == "composed":
+        return open_composed(workspace, loads(Composition, stands), open_run, patient=patient)
     return open_python(workspace, loads(PythonModel, stands), name, patient=patient)
+
+
+def open_apart(workspace: Workspace, of: Manifest, name: str, row_seconds: float) -> PythonProcess:
+    """The process of a challenger's graph: whatever becomes of it there, nobody else is hurt. Raises EngineError.
+
+    `row_seconds`: the promised latency.
+    """
+    graph = workspace.artifacts.get(of.graph)
+    megabytes = _CHALLENGER_MEGABYTES + _LOADED * len(graph) // 1_000_000
+    asked = PythonModel(of.graph, of.columns, of.task, max(1, len(of.classes)), _CHALLENGER_SECONDS, megabytes)
+    log = workspace.places.logs / f"challenger-{name}.log"
+    return PythonProcess(
+        Launch(name, asked, lambda: workspace.artifacts.get(of.graph), "", log, graph=True, row_seconds=row_seconds)
+    )
 
 
 def open_python(workspace: Workspace, model: PythonModel, name: str, *, patient: bool = False) -> PythonProcess:

@@ -11,7 +11,7 @@ import numpy as np
 from modelway.contracts.contract import contract_of, to_plain
 from modelway.errors import EngineError
 from modelway.features.plan import Plan, plan_of
-from modelway.flow import feeding, frames
+from modelway.flow import composing, feeding, frames
 from modelway.flow.judging import validated
 from modelway.flow.pins import pin
 from modelway.flow.runs import REFIT, Work, record, spec_bytes
@@ -43,7 +43,8 @@ def gather(work: Work) -> Sources:
     feeding.ingest(workspace, spec, work.tell)
     tables = frames.tables_of(workspace, spec)
     pin(workspace.database, work.run.id, tables)
-    return Sources(workspace.clock.now(), tables, workspace.artifacts.put(spec_bytes(spec)))
+    members = composing.pinned(workspace, spec)
+    return Sources(workspace.clock.now(), tables, workspace.artifacts.put(spec_bytes(spec)), members)
 
 
 def prepare(work: Work) -> TrainingSet:
@@ -70,15 +71,18 @@ def training_set(workspace: Workspace, spec: Spec, sources: Sources) -> Training
         workspace.artifacts,
         audit=audited(spec),
         too_young=without,
+        learned=composing.learned(workspace, sources.members),
     )
 
 
 def train(work: Work) -> Fit:
-    """Fit in a process of its own; a refit repeats code and parameters on all matured rows."""
+    """Fit in a process of its own; a refit repeats code and parameters on all matured rows. A composition is put together."""
     from modelway.compute.port import run as compute
     from modelway.training.task import FIT, Word, order
 
     workspace, spec = work.workspace, work.spec
+    if spec.compose is not None:
+        return composing.fitted(workspace, spec, work.record("prepare"), work.record("ingest").members)
     fitted = _of_base(work, "train") if work.run.id.endswith(REFIT) else None
     payload = order(
         work.record("prepare"),
@@ -121,6 +125,8 @@ def export(work: Work) -> Candidate:
 
     workspace, spec, made = work.workspace, work.spec, work.record("prepare")
     fitted: Fit = work.record("train")
+    if spec.compose is not None:
+        return _composed(work, made, fitted)
     estimator = load_estimator(fitted.estimator, workspace.artifacts)
     k = max(1, len(made.classes))
     held = read_training_set(made, workspace.artifacts, HOLDOUT)
@@ -130,6 +136,22 @@ def export(work: Work) -> Candidate:
     learned_scores = scores(estimator, to_pandas(learned, made.columns), made.task, k)
     reference = workspace.artifacts.put(profile(learned, made.columns, learned_scores, made.classes))
     return Candidate(graph, point, reference)
+
+
+def _composed(work: Work, made: TrainingSet, fitted: Fit) -> Candidate:
+    """As `export` does, with what the members answer together in place of an estimator."""
+    from modelway.flow.scoring import graph_scores
+    from modelway.monitoring.profile import profile
+    from modelway.training.frames import read_training_set
+    from modelway.training.split import HOLDOUT, TRAIN
+
+    workspace, spec = work.workspace, work.spec
+    held, learned = (read_training_set(made, workspace.artifacts, part) for part in (HOLDOUT, TRAIN))
+    work.tell("asking the members", None)
+    graph = composing.proved(workspace, spec, made, fitted, work.record("ingest").members, held)
+    point = operating_point(work, spec, made, graph_scores(workspace, graph, held, work.run.id))
+    reference = profile(learned, made.columns, graph_scores(workspace, graph, learned, work.run.id), made.classes)
+    return Candidate(graph, point, workspace.artifacts.put(reference))
 
 
 def operating_point(work: Work, spec: Spec, made: TrainingSet, scored: np.ndarray) -> OperatingPoint:
@@ -207,13 +229,24 @@ def tell_tracking(work: Work) -> str:
     tracked = journal.begin(tracking, work.model, work.run.id, work.run.trigger, work.run.created)
     journal.tell_training(tracking, tracked, made, fitted, workspace.artifacts)
     journal.tell_validation(tracking, tracked, version.validation, manifest_of(work))
-    for name, figure in journal.holdout_figures(made, fitted, workspace.artifacts).items():
-        tracking.file(tracked, f"plots/{name}", figure)
+    for name, figure in _figures(work, made, fitted).items():
+        tracking.file(tracked, name, figure)
     tracking.register(
         work.model, version.number, tracked, {"modelway.digest": version.digest, "modelway.run": work.run.id}
     )
     tracking.finish(tracked, workspace.clock.now())
     return tracked
+
+
+def _figures(work: Work, made: TrainingSet, fitted: Fit) -> dict[str, bytes]:
+    """By file name: plots of the candidate on its holdout; of a composition what it is made of."""
+    from modelway.training import journal
+
+    artifacts = work.workspace.artifacts
+    if work.spec.compose is not None:
+        return {"composition.json": artifacts.get(fitted.estimator)}
+    drawn = journal.holdout_figures(made, fitted, artifacts)
+    return {f"plots/{name}": figure for name, figure in drawn.items()}
 
 
 def audited(spec: Spec) -> list[str]:

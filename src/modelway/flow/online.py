@@ -17,7 +17,8 @@ import msgspec
 from modelway.clock import Clock
 from modelway.contracts.row import CheckRow
 from modelway.errors import EventLogError
-from modelway.events.log import ARROW, Event, EventLog
+from modelway.events import block
+from modelway.events.log import ARROW, BLOCK, Event, EventLog
 from modelway.expressions.values import as_moment, as_target, as_word
 from modelway.features.derived import TARGET
 from modelway.features.lookback import statement_of
@@ -160,7 +161,7 @@ def follower_of(
         name, target = as_word(raw.get("key")).strip(), as_target(raw.get("label"), plan.positive)
         return PastLabel(name, target, event.arrived) if name and target == target else None
 
-    told = spec.data.labels.source if spec.data.labels else f"{spec.model}_labels"
+    told = spec.data.labels.source if spec.data.labels else f"{spec.rows_of}_labels"
     gone = {topic: frozenset(erased(topic)) for topic in (spec.topic, told, *plan.tables)}
 
     def pasts(event: Event) -> Iterator[PastEvent]:
@@ -215,6 +216,11 @@ def rows_of(event: Event) -> Sequence[Mapping[str, Any]]:
         try:
             return list(pa.ipc.open_stream(io.BytesIO(event.value)).read_all().to_pylist())
         except (pa.ArrowException, OSError):
+            return []
+    if event.content == BLOCK:
+        try:
+            return block.rows_of(block.unpack(event.value))
+        except block.BadBlockError:
             return []
     row = read_row(event.value)
     return [] if isinstance(row, str) else [row]

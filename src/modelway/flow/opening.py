@@ -6,7 +6,7 @@ from modelway.contracts.contract import contract_of
 from modelway.contracts.row import compile_row
 from modelway.errors import SpecError
 from modelway.features.plan import Plan, plan_of
-from modelway.flow import sending, targets
+from modelway.flow import composing, sending, targets
 from modelway.flow.holding import hold, holder_name, insist
 from modelway.flow.runs import open_new, spec_bytes
 from modelway.flow.sending import Tell, silent
@@ -27,8 +27,8 @@ def open_manual(workspace: Workspace, model: str, trigger: Trigger, tell: Tell =
     """
     spec = workspace.spec(model)
     planned(workspace, model)
-    code = load_user_code(workspace.places.project(model))
-    code.build(spec.training.params, spec.task)
+    code = code_of(workspace, spec)
+    composing.pinned(workspace, spec)
     for left in _asked_for(workspace, model):
         with insist(workspace, f"run/{left.id}", holder_name()):
             pass
@@ -36,9 +36,18 @@ def open_manual(workspace: Workspace, model: str, trigger: Trigger, tell: Tell =
     targets.demand_learnable(workspace, spec, files)
     sending.send(workspace, spec, files, [file.path for file in files], tell)
     for left in _asked_for(workspace, model):
-        if _can_go_on(workspace, left, spec, code.digest):
+        if _can_go_on(workspace, left, spec, code):
             return left.id
     return open_new(workspace, model, trigger)
+
+
+def code_of(workspace: Workspace, spec: Spec) -> str:
+    """The digest of the project's code, which builds an estimator; a composition has none. Raises UserCodeError."""
+    if spec.compose is not None:
+        return hashlib.sha256(composing.NO_CODE).hexdigest()
+    code = load_user_code(workspace.places.project(spec.model))
+    code.build(spec.training.params, spec.task)
+    return code.digest
 
 
 def _asked_for(workspace: Workspace, model: str) -> list[Run]:
@@ -50,8 +59,12 @@ def planned(workspace: Workspace, model: str) -> Plan:
     spec = workspace.spec(model)
     try:
         compile_row(contract_of(spec))
-        return plan_of(spec)
+        composing.demand_features_of_rows(spec)
+        plan = plan_of(spec)
+        composing.demand_members(workspace, spec, plan)
+        return plan
     except SpecError as error:
+        error = composing.at_rule(spec, error)
         raise with_line(error, workspace.places.spec(model)) from error
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _READY_SECONDS = 20.0
 """How long a server that has just started is given to take up a version that was released."""
 _POLL_SECONDS = 0.05
+_DECIDED = (200, 401, 403)
+"""The model is there; or the request itself will be told why this client may not ask."""
 
 
 @dataclass(frozen=True)
@@ -94,12 +96,13 @@ def _asked(
 ) -> list[dict[str, Any]]:
     import httpx
 
+    from modelway.flow.access import sent
     from modelway.serving.client import infer
     from modelway.serving.tls import knowing
 
     tls = workspace.stack.serving.tls
     verify = knowing(workspace.places.root / tls.certificate) if tls else True
-    with httpx.Client(timeout=60.0, verify=verify) as client:
+    with httpx.Client(timeout=60.0, verify=verify, headers=sent(workspace)) as client:
         _wait_ready(client, url, model)
         return infer(
             client, url, model, rows, request=uuid.uuid4().hex, tell=lambda done: tell("predicting", done / len(rows))
@@ -113,7 +116,7 @@ def _wait_ready(client: "httpx.Client", url: str, model: str) -> None:
     until = time.monotonic() + _READY_SECONDS
     while time.monotonic() < until:
         try:
-            if client.get(f"{url}/v2/models/{model}/ready").status_code == 200:
+            if client.get(f"{url}/v2/models/{model}/ready").status_code in _DECIDED:
                 return
         except httpx.TransportError:
             pass  # it is being started again: the request itself is tried several times
@@ -144,8 +147,7 @@ def _answered(servable: "Servable", rows: Sequence[dict[str, Any]], workspace: W
     asked = protocol.read_rows(protocol.parse_request(body), servable.required, servable.optional)
     servable.upto()
     answers = answer_rows(servable, [f"local/{n}" for n in range(len(asked))], asked, workspace.clock.now())
-    outputs = replies.output_names(servable.manifest)
-    return replies.parse_answers(replies.format_answers(servable, "local", answers, {}, outputs))
+    return replies.parse_answers(replies.format_answers(servable, "local", answers, {}, servable.outputs))
 
 
 def _identifier(given: pl.Series) -> pl.Series:

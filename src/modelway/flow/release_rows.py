@@ -1,6 +1,6 @@
 """The answers that a release is judged on, off the predictions table: all since a moment, or what is new since a version of it."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 
 import polars as pl
@@ -34,7 +34,8 @@ SCHEMA = {
     "pinned": pl.Boolean(),
     "caller": pl.String(),
 }
-"""A row of an answer. `pinned`: the client named the version, so that no share was drawn; `caller`: null where none is known."""
+"""A row of an answer. `ms`: without what a challenger takes on the way to its own process, where it answers until it is champion;
+`pinned`: the client named the version, so that no share was drawn; `caller`: null where none is known."""
 PLACE = frames.ORDER
 """When and where an answer came into the log."""
 
@@ -88,11 +89,16 @@ def _read(scanned: pl.LazyFrame, spec: Spec, which: pl.Expr, share: float) -> pl
     made = {
         "pinned": pl.col("pinned").fill_null(False) if "pinned" in there else pl.lit(False),
         "caller": pl.coalesce("caller", caller_of(spec.sticky)) if "caller" in there else caller_of(spec.sticky),
+        "ms": _own_ms(there),
     }
     plain = [name for name in SCHEMA if name not in made]
     some = which if share >= 1 else which & (pl.col("request").hash(11) % _PARTS < max(round(_PARTS * share), 1))
     wanted = scanned.filter(some).select(*plain, *PLACE, *(expression.alias(name) for name, expression in made.items()))
     return wanted.collect().select(*SCHEMA, *PLACE)
+
+
+def _own_ms(there: Collection[str]) -> pl.Expr:
+    return pl.col("ms") - pl.col("way").fill_null(0.0) if "way" in there else pl.col("ms")
 
 
 def once(rows: pl.DataFrame) -> pl.DataFrame:
@@ -128,5 +134,7 @@ def thresholds(workspace: Workspace, spec: Spec, standing: Release) -> tuple[tup
         return ()
     live = (pl.col("version") == (standing.champion or 0)) & ~pl.col("shadow") & (pl.col("index") == 0)
     since = pl.col("_arrived") >= standing.started - LATELY
-    took = workspace.lake.scan(table).filter(since & live).select("ms").collect()["ms"].drop_nulls()
+    scanned = workspace.lake.scan(table)
+    own = _own_ms(scanned.collect_schema().names())
+    took = scanned.filter(since & live).select(ms=own).collect()["ms"].drop_nulls()
     return slow_at(took.to_numpy(), guard)

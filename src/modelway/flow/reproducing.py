@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from modelway.errors import UsageError
-from modelway.flow import making, runs
+from modelway.flow import composing, making, runs
 from modelway.flow.proving import exported_of
 from modelway.flow.runs import REFIT, record, spec_of
 from modelway.flow.scoring import graph_scores
@@ -69,7 +69,7 @@ class Reproduction:
 
 
 def reproduce(workspace: Workspace, name: str, tell: Tell = silent) -> Reproduction:
-    """Train `MODEL@VERSION` again; the search is not repeated. Raises UsageError, NotFoundError."""
+    """Train `MODEL@VERSION` again, or put a composition together; no search is repeated. Raises UsageError, NotFoundError."""
     from modelway.compute.port import run as compute
     from modelway.training.task import FIT, order
 
@@ -85,23 +85,25 @@ def reproduce(workspace: Workspace, name: str, tell: Tell = silent) -> Reproduct
     spec = spec_of(workspace, sources.spec)
     tell("reading the pinned tables", None)
     now = making.training_set(workspace, spec, sources)
-    tell("training with the stored code and parameters", None)
-    payload = order(
-        now, spec, workspace.places.project(model), workspace.places.artifacts, fitted, all_rows=fitted.refitted
-    )
-    again = loads(Fit, compute(workspace.compute, f"reproduce/{version.run}", FIT, payload))
+    if spec.compose is not None:
+        again = composing.fitted(workspace, spec, now, sources.members)
+    else:
+        tell("training with the stored code and parameters", None)
+        payload = order(
+            now, spec, workspace.places.project(model), workspace.places.artifacts, fitted, all_rows=fitted.refitted
+        )
+        again = loads(Fit, compute(workspace.compute, f"reproduce/{version.run}", FIT, payload))
     tell("comparing", None)
-    estimator = load_estimator(again.estimator, workspace.artifacts)
     every = read_training_set(then, workspace.artifacts)
     _, erased = erasures.newest(workspace.database, runs.loaded(workspace, base, "prepare").data)
     missing, differing = _compared(every, read_training_set(now, workspace.artifacts)) if erased else (0, 0)
     before = graph_scores(workspace, candidate.graph, every, name)
-    if candidate.graph.form == "graph":
-        graph = replace(
-            candidate.graph,
-            graph=workspace.artifacts.put(exported_of(workspace, estimator, now).onnx),
-            columns=now.columns,
-        )
+    estimator = None if spec.compose is not None else load_estimator(again.estimator, workspace.artifacts)
+    if candidate.graph.form != "python":
+        digest = again.estimator
+        if candidate.graph.form == "graph":
+            digest = workspace.artifacts.put(exported_of(workspace, estimator, now).onnx)
+        graph = replace(candidate.graph, graph=digest, columns=now.columns)
         stood, stands = candidate.graph.graph, graph.graph
         after = graph_scores(workspace, graph, every, f"{name}, trained again")
     else:

@@ -7,6 +7,8 @@ import sqlalchemy as sa
 
 from modelway.monitoring import looks
 from modelway.monitoring.look import Look, drift_words
+from modelway.records import Composition, Manifest, loads
+from modelway.registry import versions
 from modelway.retraining.policy import Decision, Facts, LastLook, PastRun, budget, decide
 from modelway.rollout import store
 from modelway.spec.model import Files
@@ -55,8 +57,22 @@ def facts_of(workspace: Workspace, spec: "Spec") -> Facts:
         runs=tuple(PastRun(run.id, run.trigger.kind, run.created, _is_open(run)) for run in past),
         frozen=freezes.frozen(database, spec.model) or "",
         releasing=words,
+        members=_members(workspace, spec, champion),
         nothing_new=told is not None and told.labels == 0 and not isinstance(spec.data.source, Files),
     )
+
+
+def _members(workspace: Workspace, spec: "Spec", champion: int) -> tuple[str, ...]:
+    """Of a composition's members the versions that serve now, and that its champion does not ask."""
+    if spec.compose is None or "members" not in spec.retraining.on:
+        return ()
+    manifest = loads(Manifest, workspace.artifacts.get(versions.get(workspace.database, spec.model, champion).digest))
+    if manifest.form != "composed":
+        return ()
+    made = loads(Composition, workspace.artifacts.get(manifest.graph))
+    with workspace.database.read() as connection:
+        serving = {one.model: champions.champion(connection, one.model) for one in made.members}
+    return tuple(f"{one.model}@{now}" for one in made.members if (now := serving[one.model]) not in (None, one.version))
 
 
 def _told(look: Look | None, champion: int) -> LastLook | None:

@@ -36,6 +36,11 @@ def source_of(spec: Spec, lake: Lake | None = None, schemas: Schemas | None = No
     )
 
 
+def owner_of(workspace: Workspace, spec: Spec) -> Spec:
+    """Whose contract judges the source rows: of a composition that reads a member's rows, that member's."""
+    return spec if spec.rows_of == spec.model else workspace.spec(spec.rows_of)
+
+
 def values_in(lake: Lake) -> Lookup:
     """TABLE.COLUMN → its values in the newest version of the table; read once for each version."""
     kept: dict[str, tuple[TableVersion, pl.Series]] = {}
@@ -85,7 +90,7 @@ def joined_tables(spec: Spec) -> list[str]:
 
 
 def labels_topic(spec: Spec) -> str:
-    return spec.data.labels.source if spec.data.labels else f"{spec.model}_labels"
+    return spec.data.labels.source if spec.data.labels else f"{spec.rows_of}_labels"
 
 
 def predictions_topic(spec: Spec) -> str:

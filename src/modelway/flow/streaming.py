@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 
 from modelway.errors import EngineError, EventLogError, ModelwayError, unforeseen
-from modelway.events.log import ARROW, Event, Share, places, size_of
+from modelway.events.log import MANY, Event, Share, places, size_of
 from modelway.flow import progress
 from modelway.flow.broken import tell_of_breaches
 from modelway.flow.feeding import roads
@@ -36,7 +36,7 @@ _LOOK_SECONDS = 5.0
 _BOOK_SECONDS = 1.0
 PIECE = 2_000
 """Events that are decoded together."""
-_ARROW_WEIGHT = 4
+_MANY_WEIGHT = 4
 _CROWDED = 2 * ROOM
 """Bytes of values that may wait in all lanes together."""
 
@@ -80,7 +80,7 @@ class Lane:
         self.events += events
         self.count += len(events)
         self.upto |= upto(events)
-        self.bytes += size_of(events) + (_ARROW_WEIGHT - 1) * size_of([e for e in events if e.content == ARROW])
+        self.bytes += size_of(events) + (_MANY_WEIGHT - 1) * size_of([e for e in events if e.content in MANY])
         if len(self.events) >= PIECE:
             self._decode()
 

@@ -15,7 +15,7 @@ import polars as pl
 
 from modelway import faults
 from modelway.errors import EventLogError
-from modelway.events.log import ARROW, Event, EventLog
+from modelway.events.log import MANY, Event, EventLog
 from modelway.ingest.decode import Decoded
 from modelway.ingest.fields import demand_fields
 from modelway.ingest.frames import SPOT
@@ -28,7 +28,7 @@ from modelway.records import Ingested
 
 ROOM = 64 * 1024 * 1024
 """Bytes of values that are read at once."""
-_ARROW_ROOM = 16 * 1024 * 1024
+_MANY_ROOM = 16 * 1024 * 1024
 """Arrow streams are packed: in memory they are several times as large."""
 
 
@@ -65,10 +65,10 @@ def read_batch(log: EventLog, lake: Lake, source: Source, limit: int) -> Batch |
     """
     here = lake.positions(source.topic, APP)
     demand_same_topic(log, lake, source)
-    events = log.read(source.topic, here, limit, room=_ARROW_ROOM)
-    if events and not any(event.content == ARROW for event in events) and len(events) < limit:
+    events = log.read(source.topic, here, limit, room=_MANY_ROOM)
+    if events and not any(event.content in MANY for event in events) and len(events) < limit:
         after = {**here, **upto(events)}
-        events += log.read(source.topic, after, limit - len(events), room=ROOM - _ARROW_ROOM)
+        events += log.read(source.topic, after, limit - len(events), room=ROOM - _MANY_ROOM)
     if not events:
         return None
     behind = upto(events)

@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from modelway.events.log import Event
+from modelway.events import block
+from modelway.events.log import BLOCK, Event
 from modelway.ingest.decode import Decoded, bad_frame
-from modelway.ingest.frames import PLACE
+from modelway.ingest.frames import PLACE, SPOT
 from modelway.ingest.source import Source
 
 SCHEMA = {
@@ -32,7 +33,13 @@ SCHEMA = {
     "features": pl.String(),
     "pinned": pl.Boolean(),
     "caller": pl.String(),
+    "member": pl.String(),
+    "fallback": pl.String(),
+    "way": pl.Float64(),
 }
+
+_EXACT = 2.0**53
+_DECODED = {**PLACE, **SCHEMA, "_key": pl.String()}
 
 
 class Prediction(msgspec.Struct, frozen=True):
@@ -58,6 +65,12 @@ class Prediction(msgspec.Struct, frozen=True):
     """The client named the version: no share was drawn for it, so it is no evidence of a release."""
     caller: str | None = None
     """Whom the client named for the drawing of shares."""
+    member: str | None = None
+    """Which version of a composition answered, as MODEL@VERSION."""
+    fallback: str | None = None
+    """Why that was the fallback; "" where it was not."""
+    way: float | None = None
+    """Of `ms`, what a challenger takes only because it answers in a process of its own."""
 
 
 @dataclass(frozen=True)
@@ -74,17 +87,23 @@ def predictions_source(topic: str) -> Source:
 
 
 def decode_predictions(events: Sequence[Event]) -> Decoded:
-    """One row an event; an event of another shape is bad."""
+    """One row an event, or those of a block; an event of another shape is bad."""
     reader = msgspec.json.Decoder(Prediction)
     good: list[tuple[Any, ...]] = []
+    blocks: list[pl.DataFrame] = []
     bad: list[tuple[Event, str]] = []
     for event in events:
         place = (event.partition, event.offset, 0, event.arrived)
         try:
-            good.append((*place, *_row(reader.decode(event.value))))
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            if event.content == BLOCK:
+                blocks.append(_block(event))
+            else:
+                good.append((*place, *_row(reader.decode(event.value))))
+        except (msgspec.MsgspecError, UnicodeDecodeError, block.BadBlockError) as error:
             bad.append((event, f"no prediction event: {error}"))
-    return Decoded(pl.DataFrame(good, {**PLACE, **SCHEMA, "_key": pl.String()}, orient="row"), bad_frame(bad))
+    single = pl.DataFrame(good, _DECODED, orient="row")
+    rows = pl.concat([single, *blocks]).sort(SPOT) if blocks else single
+    return Decoded(rows, bad_frame(bad))
 
 
 def _row(p: Prediction) -> tuple[Any, ...]:
@@ -93,4 +112,72 @@ def _row(p: Prediction) -> tuple[Any, ...]:
     row = bytes(p.row).decode()
     name = f"{p.request}/{p.index}/{p.version}"
     whole = (p.request, p.index, p.key, p.at, p.served, p.version, p.digest, p.shadow, p.status, p.reason, row)
-    return (*whole, p.scores, said, upto, p.ms, bytes(p.features).decode() or None, p.pinned, p.caller, name)
+    features, answered = bytes(p.features).decode() or None, (p.member, p.fallback, p.way)
+    return (*whole, p.scores, said, upto, p.ms, features, p.pinned, p.caller, *answered, name)
+
+
+class _Common(msgspec.Struct, frozen=True):
+    """What the rows of a block share."""
+
+    request: str
+    version: int
+    digest: str
+    served: datetime
+    shadow: bool = False
+    upto: Mapping[str, int] = msgspec.field(default_factory=dict)
+    ms: float | None = None
+    pinned: bool = False
+    caller: str | None = None
+    way: float | None = None
+
+
+def _block(event: Event) -> pl.DataFrame:
+    """The rows of a block, but those that were erased; raises BadBlockError, MsgspecError."""
+    one = block.unpack(event.value)
+    common, count = msgspec.convert(one.common, _Common), len(one)
+    index = pl.Series("index", one.indices, dtype=pl.Int64)
+    states, ok = pl.Series(one.states), pl.Series(one.states == 0)
+    name = pl.concat_str(pl.lit(f"{common.request}/"), pl.lit(index), pl.lit(f"/{common.version}"))
+    shared = {"request": common.request, "served": common.served, "at": common.served, "version": common.version}
+    shared |= {"digest": common.digest, "shadow": common.shadow, "ms": common.ms, "pinned": common.pinned}
+    shared |= {"caller": common.caller, "way": common.way, "member": None, "fallback": None}
+    shared |= {"upto": msgspec.json.encode(common.upto).decode(), "features": None}
+    shared |= {"_partition": event.partition, "_offset": event.offset, "_arrived": event.arrived}
+    made = pl.DataFrame(
+        {
+            "_index": pl.int_range(count, eager=True),
+            "index": index,
+            "key": pl.Series(one.named, dtype=pl.String),
+            "status": states.replace_strict(dict(enumerate(block.STATES)), default="", return_dtype=pl.String),
+            "reason": pl.Series([one.reasons.get(place, "") for place in range(count)], dtype=pl.String),
+            "row": _texts(one),
+            "scores": pl.Series(one.scores, dtype=pl.Array(pl.Float64, one.scores.shape[1])).cast(SCHEMA["scores"]),
+            "prediction": _predicted(one),
+            "_key": pl.select(name).to_series(),
+        }
+    )
+    none = pl.lit([], SCHEMA["scores"])
+    made = made.with_columns(pl.lit(value, _DECODED[name]).alias(name) for name, value in shared.items())
+    made = made.with_columns(pl.when(ok).then(pl.col("scores")).otherwise(none), pl.when(ok).then(pl.col("prediction")))
+    return made.filter(states != block.ERASED).select(pl.col(name).cast(kind) for name, kind in _DECODED.items())
+
+
+def _texts(one: block.Block) -> pl.Series:
+    """Each row as JSON, by column name."""
+    columns = [
+        _whole(pl.Series(name, one.numbers[:, place]).fill_nan(None), whole)
+        for place, (name, whole) in enumerate(zip(one.columns, one.whole, strict=True))
+    ]
+    columns += [pl.Series(name, values, dtype=pl.String) for name, values in one.texts.items()]
+    return pl.DataFrame(columns).select(pl.struct(pl.all()).struct.json_encode()).to_series()
+
+
+def _whole(values: pl.Series, whole: bool) -> pl.Series:
+    exact = whole and ((values == values.round()) & (values.abs() < _EXACT)).all()
+    return values.cast(pl.Int64) if exact else values
+
+
+def _predicted(one: block.Block) -> pl.Series:
+    if not one.classes:
+        return pl.Series([str(value) for value in one.scores[:, 0].tolist()], dtype=pl.String)
+    return pl.Series(one.classes, dtype=pl.String).gather(one.places.astype("u4"))

@@ -7,9 +7,9 @@ import math
 import re
 import threading
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from modelway.metrics.port import HELP, Exposition, Metrics
+from modelway.metrics.port import BOUNDS, HELP, Exposition, Metrics
 
 BUCKETS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds in seconds, each included: from one row on a warm server to a request that nobody waits for."""
@@ -29,6 +29,7 @@ class MemoryMetrics(Metrics, Exposition):
         self._levels: dict[Series, float] = {}
         self._observed: dict[Series, list[float]] = {}
         self._kinds: dict[str, str] = {}
+        self._watched: list[Callable[[], None]] = []
 
     def count(self, name: str, by: float = 1, **labels: str) -> None:
         if not 0 <= by < math.inf:
@@ -47,12 +48,13 @@ class MemoryMetrics(Metrics, Exposition):
         total = math.fsum(values)
         if not math.isfinite(total):
             raise ValueError(f"{name}: {total} is not finite")
-        series, places = (name, tuple(sorted(labels.items()))), [bisect_left(BUCKETS, value) for value in values]
+        bounds = BOUNDS.get(name, BUCKETS)
+        series, places = (name, tuple(sorted(labels.items()))), [bisect_left(bounds, value) for value in values]
         with self._lock:
             found = self._observed.get(series)
             if found is None:
                 self._admit(name, "histogram", labels)
-                found = self._observed[series] = [0] * (len(BUCKETS) + 1) + [0.0]
+                found = self._observed[series] = [0] * (len(bounds) + 1) + [0.0]
             for place in places:
                 found[place] += 1
             found[-1] += total
@@ -69,7 +71,12 @@ class MemoryMetrics(Metrics, Exposition):
                 self._admit(name, "gauge", labels)
             self._levels[series] = value
 
+    def watch(self, look: Callable[[], None]) -> None:
+        self._watched.append(look)
+
     def exposition(self) -> bytes:
+        for look in self._watched:
+            look()
         with self._lock:
             counts = {**self._counts, **self._levels}
             observed = {series: (*numbers,) for series, numbers in self._observed.items()}
@@ -103,7 +110,8 @@ def _head(name: str, kind: str) -> Iterator[str]:
 def _histogram(name: str, labels: Labels, numbers: Iterable[float], total: float) -> Iterator[str]:
     """The buckets added up, as the format wants them."""
     seen = 0.0
-    for bound, number in zip((*map(_number, BUCKETS), "+Inf"), numbers, strict=True):
+    bounds = BOUNDS.get(name, BUCKETS)
+    for bound, number in zip((*map(_number, bounds), "+Inf"), numbers, strict=True):
         seen += number
         yield _line(f"{name}_bucket", (*labels, ("le", bound)), seen)
     yield _line(f"{name}_sum", labels, total)

@@ -1,7 +1,7 @@
 """The port of metrics: counts and observed values by name and labels, told on the request's path; `memory.py` is embedded."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 HELP: Mapping[str, str] = {
     "modelway_requests_total": "Inference requests by model, version and HTTP status.",
@@ -11,8 +11,19 @@ HELP: Mapping[str, str] = {
     "modelway_online_lag_seconds": "Seconds that online values were behind the log when a request was answered, by model.",
     "modelway_swaps_total": "Exchanges of the versions that answer, under load, by model.",
     "modelway_unlogged_rows_total": "Rows that were answered though their prediction could not be logged, by model.",
+    "modelway_access_refusals_total": "Requests without a token that allows them, by protocol and reason.",
+    "modelway_wire_refusals_total": "Requests over HTTP that were refused before they could be read, by status and reason.",
+    "modelway_member_rows_total": "Rows of a composition by version, who answered, and whether that was the fallback.",
     "modelway_loads_total": "Models that were loaded because somebody asked for them.",
     "modelway_evictions_total": "Models that were taken out of memory to make room for others.",
+    "modelway_load_seconds": "Seconds that a model took to load because somebody asked for it, making room included.",
+    "modelway_requests_in_flight": "Inference requests that were read and have no reply yet.",
+    "modelway_queue_rows": "Rows that were asked for and are not answered yet, by model and version.",
+    "modelway_run_requests": "Requests that were answered together by a version, by model.",
+    "modelway_shadow_queue_requests": "Requests that wait to be scored in shadow.",
+    "modelway_log_unsynced_events": "Events of predictions that were handed to the log and are not fsynced yet.",
+    "modelway_http_connections": "Connections over HTTP that are open.",
+    "modelway_spans_total": "Spans of traces by what became of them: sent, failed or dropped.",
     "modelway_ingestion_lag_events": "Events of a topic that its table has not seen.",
     "modelway_ingestion_lag_seconds": "Age of the oldest event of a topic that its table has not seen.",
     "modelway_ingestion_events_per_second": "Events of a topic that are brought in now; it fades within a minute.",
@@ -25,6 +36,8 @@ HELP: Mapping[str, str] = {
     "modelway_spool_limit_bytes": "Bytes at which the spool is full, and requests are refused.",
 }
 """Every metric of the product, with what it says. Names of counts end in _total, durations are in seconds."""
+BOUNDS: Mapping[str, Sequence[float]] = {"modelway_run_requests": (1, 2, 4, 8, 16, 32, 64)}
+"""Upper bounds of what is observed and is no duration, each included."""
 
 
 class Metrics(ABC):
@@ -48,6 +61,10 @@ class Metrics(ABC):
     @abstractmethod
     def level(self, name: str, value: float | None, **labels: str) -> None:
         """Say how high something stands now; None: that is not known any more. One that is not finite is a ValueError."""
+
+    @abstractmethod
+    def watch(self, look: Callable[[], None]) -> None:
+        """Call `look`, from any thread, before figures are shown or sent: it says levels that nobody keeps up to date."""
 
     @abstractmethod
     def ping(self) -> None:

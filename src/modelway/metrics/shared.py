@@ -6,7 +6,7 @@ others show is at most `EVERY_SECONDS` old.
 
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,6 +35,9 @@ class SharedMetrics(Metrics, Exposition):
 
     def level(self, name: str, value: float | None, **labels: str) -> None:
         self._own.level(name, value, **labels)
+
+    def watch(self, look: Callable[[], None]) -> None:
+        self._own.watch(look)
 
     def ping(self) -> None:
         self._own.ping()

@@ -1,16 +1,16 @@
 """The decision to train again, from facts alone: start, refuse (there is a cause, and something forbids it), or nothing.
 
-Causes, the first of the policy's that holds: `performance` shown to be worse, `drift`, enough `new_labels` at the last look,
-`every` so long since the last run. A look gives cause to one run only. What forbids, in this order: automation is frozen, a
-release is open and ahead (another candidate would have to wait for it), the cool-down since the last automatic run, the budget
-of automatic runs. While a run is open nothing is decided at all. Runs that failed count too: a policy
-must not try for ever.
+Causes, the first of the policy's that holds: other versions of a composition's `members` serve than it asks, `performance` shown
+to be worse, `drift`, enough `new_labels` at the last look, `every` so long since the last run. A look gives cause to one run only.
+What forbids, in this order: automation is frozen, a release is open and ahead (another candidate would have to wait for it), the
+cool-down since the last automatic run, the budget of automatic runs. While a run is open nothing is decided at all. Runs that
+failed count too: a policy must not try for ever.
 
-The key of a decision names its cause by day and minute, so that the same facts always name the same run.
+The key of a decision names its cause, by day and minute or by the members' versions: the same facts always name the same run.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -18,8 +18,8 @@ from modelway.records import Trigger
 from modelway.spec.model import Retraining
 from modelway.spec.units import parse_count, parse_duration, write_duration
 
-Cause = Literal["drift", "performance", "schedule", "new_labels"]
-_ORDER: tuple[Cause, ...] = ("performance", "drift", "new_labels", "schedule")
+Cause = Literal["drift", "performance", "schedule", "new_labels", "members"]
+_ORDER: tuple[Cause, ...] = ("members", "performance", "drift", "new_labels", "schedule")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,8 @@ class Facts:
     releasing: str = ""
     nothing_new: bool = False
     """No label has arrived since the champion was trained, as far as the last look knows."""
+    members: tuple[str, ...] = ()
+    """Of a composition: the versions that serve, MODEL@VERSION, where the champion asks another of that model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,8 @@ def decide(policy: Retraining, facts: Facts, now: datetime) -> Decision:
     for run in facts.runs:
         if run.open:
             return Decision("nothing", f"run {run.id} is open")
+    if "members" in policy.on and facts.members:
+        return _of_members(policy, facts, now)
     found = next(_causes(policy, facts, now), None)
     if found is None:
         return Decision("nothing", "no cause to train again")
@@ -90,9 +94,21 @@ def decide(policy: Retraining, facts: Facts, now: datetime) -> Decision:
     key = f"{kind}-{moment:%Y-%m-%d}" + (
         f"-{moment:%H%M}" if moment.time().replace(second=0, microsecond=0) != _MIDNIGHT else ""
     )
+    return _unless_hindered(policy, facts, now, Decision("start", reason, kind, key))
+
+
+def _of_members(policy: Retraining, facts: Facts, now: datetime) -> Decision:
+    """Whether new labels are there is no matter: nothing is learned."""
+    told = ", ".join(facts.members)
+    key = "members-" + "-".join(facts.members).replace("@", "-")
+    start = Decision("start", f"{told} now serves, and the champion asks another version", "members", key)
+    return _unless_hindered(policy, replace(facts, nothing_new=False), now, start)
+
+
+def _unless_hindered(policy: Retraining, facts: Facts, now: datetime, start: Decision) -> Decision:
     for obstacle, why in _obstacles(policy, facts, now):
-        return Decision("refuse", f"{reason}; but {why}", kind, key, obstacle)
-    return Decision("start", reason, kind, key)
+        return replace(start, answer="refuse", reason=f"{start.reason}; but {why}", obstacle=obstacle)
+    return start
 
 
 _MIDNIGHT = datetime.min.time()

@@ -4,6 +4,7 @@ A row that cannot be answered gets a reason and no numbers, and does not fail th
 """
 
 import math
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -12,13 +13,17 @@ import msgspec
 
 from modelway.errors import DataError
 from modelway.records import Manifest
+from modelway.serving.composed import Composed, Said
 from modelway.serving.decision import Decide
 from modelway.serving.onnxruntime import Numbers
 from modelway.serving.protocol import as_text
 from modelway.serving.servable import OWN_KEY, Row, Servable
+from modelway.serving.traced import Marks
 
 Status = Literal["ok", "refused", "error", "invalid"]
 """`invalid`: the graph gave what nobody can use."""
+ROUNDED = 1e-6
+"""How far a probability may lie beyond 0 and 1: graphs that others made compute in single precision."""
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -33,27 +38,58 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     prediction: str | float | None = None
     features: tuple[float | str, ...] = ()
     """What was made of the row and its past, as it entered the graph; the raw columns are in `row`."""
+    member: str = ""
+    """Of a composition: who answered, as MODEL@VERSION."""
+    fallback: str = ""
+    """Why that was the fallback; "" where it was not."""
 
 
-def answer_rows(servable: Servable, names: Sequence[str], rows: Sequence[Row], served: datetime) -> list[Answer]:
+def answer_rows(
+    servable: Servable, names: Sequence[str], rows: Sequence[Row], served: datetime, marks: Marks | None = None
+) -> list[Answer]:
     """The answers of one version, in the order of the rows; `names` are the keys of rows that bear none.
 
     `served` is the clock's time, and the event time of rows without one. Raises EngineError when graph or online values fail.
     """
     plain = servable.plain.numbers(rows) if servable.plain is not None else None
     if plain is None:
-        judged = [_judge(servable, name, row, served) for name, row in zip(names, rows, strict=True)]
+        seen = [_judge(servable, name, row, served) for name, row in zip(names, rows, strict=True)]
     else:
-        judged = [_looked(servable, *one, served) for one in zip(names, rows, *plain, strict=True)]
-    taken = [one for one in judged if not one.reason]
+        seen = [_looked(servable, *one, served) for one in zip(names, rows, *plain, strict=True)]
+    taken = [one for one in seen if not one.reason]
     if not taken:
-        return [_refused(one) for one in judged]
+        return [_refused(one) for one in seen]
     numbers: Numbers = [one.numbers for one in taken]
     if plain is not None and len(taken) == len(rows) and all(plain[1]):
         numbers = plain[0]
-    scored = iter(servable.run(numbers, [one.words for one in taken]))
+    words = [one.words for one in taken]
+    if marks is not None:
+        marks.featured = time.perf_counter()
+    if isinstance(servable.run, Composed):
+        said = servable.run.said(numbers, words)
+    else:
+        said, scored = None, iter(servable.run(numbers, words))
+    if marks is not None:
+        marks.inferred = time.perf_counter()
+    if said is not None:
+        return _composed(servable, seen, said)
     decide, wanted = servable.decide, max(1, len(servable.manifest.classes))
-    return [_refused(one) if one.reason else _answered(one, next(scored), decide, wanted) for one in judged]
+    return [_refused(one) if one.reason else _answered(one, next(scored), decide, wanted) for one in seen]
+
+
+def judged(servable: Servable, row: Row, served: datetime) -> tuple[str, Sequence[float]]:
+    """Why a row is refused, or "" and its numbers for the graph."""
+    one = _judge(servable, "", row, served)
+    return one.reason, one.numbers
+
+
+def unusable(scores: Sequence[float], wanted: int) -> str:
+    """Why these scores of a row are no answer, where so many are wanted."""
+    if len(scores) != wanted:
+        return f"the model's graph gave {len(scores)} scores for this row, expected {wanted}"
+    if not all(map(math.isfinite, scores)):
+        return "the model's graph gave no finite number for this row"
+    return f"the model's graph gave {max(scores, key=lambda s: abs(s - 0.5)):g} where a probability is wanted"
 
 
 def failed_rows(servable: Servable, request: str, rows: Sequence[Row], served: datetime, reason: str) -> list[Answer]:
@@ -100,6 +136,22 @@ def _judge(servable: Servable, name: str, row: Row, served: datetime) -> _Judged
     return _Judged(row, key, at, servable.refusal(numbers, words), numbers, words, made)
 
 
+def _composed(servable: Servable, judged: Sequence[_Judged], said: Said) -> list[Answer]:
+    """As others, with who answered; a row that a member refuses is refused."""
+    decide, wanted = servable.decide, max(1, len(servable.manifest.classes))
+    told = zip(said.scores.tolist(), said.member, said.fallback, said.problem, said.refused, strict=True)
+    made = list[Answer]()
+    for one in judged:
+        if one.reason:
+            made.append(_refused(one))
+            continue
+        scores, member, fallback, problem, refused = next(told)
+        answer = _refused(one) if refused else _answered(one, scores, decide, wanted)
+        reason = answer.reason if answer.status == "ok" else problem
+        made.append(msgspec.structs.replace(answer, reason=reason, member=member, fallback=fallback))
+    return made
+
+
 def _refused(one: _Judged) -> Answer:
     return Answer(one.row, one.key, one.at, "refused", one.reason)
 
@@ -107,10 +159,9 @@ def _refused(one: _Judged) -> Answer:
 def _answered(one: _Judged, scores: list[float], decide: Decide, wanted: int) -> Answer:
     made = one.made
     if len(scores) != wanted or not all(map(math.isfinite, scores)):
-        reason = "the model's graph gave no finite number for this row"
-        if len(scores) != wanted:
-            reason = f"the model's graph gave {len(scores)} scores for this row, expected {wanted}"
-        return Answer(one.row, one.key, one.at, "invalid", reason, features=made)
+        return Answer(one.row, one.key, one.at, "invalid", unusable(scores, wanted), features=made)
+    if wanted > 1 and (min(scores) < -ROUNDED or max(scores) > 1 + ROUNDED):
+        return Answer(one.row, one.key, one.at, "invalid", unusable(scores, wanted), features=made)
     return Answer(one.row, one.key, one.at, "ok", "", tuple(scores), decide(scores), made)
 
 

@@ -19,10 +19,13 @@ from modelway.events.log import NewEvent
 from modelway.metrics.port import Metrics
 from modelway.serving.answer import Answer, answer_rows, failed_rows
 from modelway.serving.log import PredictionLog, prediction_events
-from modelway.serving.measured import DROPPED, ROWS, UNLOGGED
+from modelway.serving.matrix import Matrix
+from modelway.serving.matrix_answers import MatrixAnswers, answer_request
+from modelway.serving.measured import DROPPED, ROWS, RUN, UNLOGGED
 from modelway.serving.question import Question
 from modelway.serving.servable import Servable
 from modelway.serving.shadow import Echo, Shadow
+from modelway.serving.traced import Marks, marked, note_logged
 
 _log = logging.getLogger("modelway.serving")
 _TELL_SECONDS = 10.0
@@ -41,8 +44,18 @@ class _Done:
 class Answering:
     """Answers on the event loop's thread, or in a thread of `pool` and then tells on the loop's."""
 
-    def __init__(self, log: PredictionLog, shadow: Shadow, clock: Clock, metrics: Metrics, pool: Executor) -> None:
+    def __init__(
+        self,
+        log: PredictionLog,
+        shadow: Shadow,
+        clock: Clock,
+        metrics: Metrics,
+        pool: Executor,
+        *,
+        traces: bool = False,
+    ) -> None:
         self._log, self._shadow, self._clock, self._metrics, self._pool = log, shadow, clock, metrics, pool
+        self._traces = traces
         self._loop = asyncio.get_running_loop()
         self._apart: set[asyncio.Future[Any]] = set()
         self._told = -_TELL_SECONDS
@@ -64,7 +77,7 @@ class Answering:
 
         `then` is called when they were told, with the seconds of the processor that it cost.
         """
-        future = self._loop.run_in_executor(self._pool, self._timed, questions, self._clock.now())
+        future = self._loop.run_in_executor(self._pool, self._timed, questions, self._clock.now(), time.perf_counter())
         self._apart.add(future)
 
         def tell(done: asyncio.Future[Any]) -> None:
@@ -77,39 +90,59 @@ class Answering:
 
         future.add_done_callback(tell)
 
-    def _timed(self, questions: Sequence[Question], served: datetime) -> tuple[Any, float]:
-        before = time.thread_time()
-        return self._answered(questions[0].servable, questions, served), time.thread_time() - before
+    def note(self, question: Question, why: ModelwayError) -> None:
+        """Log that a version gave a question no answer, and why. It is not told here."""
+        served = self._clock.now()
+        try:
+            self._write(question.servable, [_failed(question.servable, question, served, why)], served, {}, 0.0)
+        except ModelwayError as error:
+            _log.error("%s: a refusal is not logged: %s", question.model, error.problem)
+
+    def _timed(self, questions: Sequence[Question], served: datetime, handed: float) -> tuple[Any, float]:
+        waited, before = time.perf_counter() - handed, time.thread_time()
+        return self._answered(questions[0].servable, questions, served, waited), time.thread_time() - before
 
     def _answered(
-        self, servable: Servable, questions: Sequence[Question], served: datetime
+        self, servable: Servable, questions: Sequence[Question], served: datetime, waited: float = 0.0
     ) -> tuple[Sequence[_Done], Mapping[str, int], datetime]:
         """Logged when it returns, and never raises: whatever happens, each of them is told."""
         upto: Mapping[str, int] = {}
+        marks = marked(questions) if self._traces else None
+        self._metrics.observe(RUN, len(questions), model=servable.manifest.model)
         try:
             upto = {str(partition): offset for partition, offset in servable.upto().items()}
-            done = _computed(servable, questions, served)
+            done = _computed(servable, questions, served, marks)
         except EngineError as error:  # of the log, or of where online values are kept
             done = [_failed(servable, question, served, error) for question in questions]
         except Exception:  # noqa: BLE001 - whatever it is, the client must get an answer, and the log the traceback
-            _log.exception("%s@%d", servable.manifest.model, servable.number)
+            told = {"requests": [question.request for question in questions]}
+            _log.exception("%s@%d", servable.manifest.model, servable.number, extra={"fields": told})
             broken = EngineError("the server failed on this request", "see its log: .modelway/logs/server.log")
             done = [_failed(servable, question, served, broken) for question in questions]
         try:
-            self._write(servable, done, served, upto)
+            began = 0.0 if marks is None else time.perf_counter()
+            self._write(servable, done, served, upto, waited)
+            if marks is not None:
+                note_logged(questions, began)
         except ModelwayError as error:
             if not servable.serves_unlogged:
                 return [_Done(one.question, (), one.error or error) for one in done], upto, served
             self._unlogged(servable, sum(len(one.answers) for one in done), error)
-        states = Counter(answer.status for one in done for answer in one.answers)
+        states = Counter[str]()
+        for one in done:
+            answers = one.answers
+            states.update(answers.counts if type(answers) is MatrixAnswers else [a.status for a in answers])
         for status, number in states.items():
             self._metrics.count(
                 ROWS, number, model=servable.manifest.model, version=str(servable.number), status=status
             )
         return done, upto, served
 
-    def _write(self, servable: Servable, done: Sequence[_Done], served: datetime, upto: Mapping[str, int]) -> None:
+    def _write(
+        self, servable: Servable, done: Sequence[_Done], served: datetime, upto: Mapping[str, int], waited: float
+    ) -> None:
         now, events = time.perf_counter(), list[NewEvent]()
+        way = 0.0 if servable.way is None else (waited + servable.way()) * 1000
         for one in done:
             asked = one.question
             events += prediction_events(
@@ -121,6 +154,7 @@ class Answering:
                 upto=upto,
                 pinned=asked.named,
                 caller=asked.caller,
+                way=way,
             )
         self._log.write(servable.manifest.model, events)
 
@@ -144,21 +178,24 @@ class Answering:
                 self._metrics.count(DROPPED, model=question.model)
 
 
-def _computed(servable: Servable, questions: Sequence[Question], served: datetime) -> list[_Done]:
+def _computed(
+    servable: Servable, questions: Sequence[Question], served: datetime, marks: Marks | None = None
+) -> list[_Done]:
     """In the order of the questions. A run that fails for all is tried for each alone: one must not fail the others."""
     if len(questions) == 1:
         question = questions[0]
-        names = [f"{question.request}/{index}" for index in range(len(question.rows))]
         try:
-            return [_Done(question, answer_rows(servable, names, question.rows, served))]
+            return [_Done(question, answer_request(servable, question.request, question.rows, served, marks))]
         except EngineError as error:
             return [_failed(servable, question, served, error)]
+    if any(type(question.rows) is Matrix for question in questions):  # each is a run's worth by itself
+        return _each(servable, questions, served, marks)
     names = [f"{question.request}/{index}" for question in questions for index in range(len(question.rows))]
     rows = [row for question in questions for row in question.rows]
     try:
-        answers = answer_rows(servable, names, rows, served)
+        answers = answer_rows(servable, names, rows, served, marks)
     except EngineError:
-        return [done for question in questions for done in _computed(servable, [question], served)]
+        return _each(servable, questions, served, marks)
     made, start = list[_Done](), 0
     for question in questions:
         end = start + len(question.rows)
@@ -167,5 +204,13 @@ def _computed(servable: Servable, questions: Sequence[Question], served: datetim
     return made
 
 
-def _failed(servable: Servable, question: Question, served: datetime, error: EngineError) -> _Done:
+def _each(servable: Servable, questions: Sequence[Question], served: datetime, marks: Marks | None) -> list[_Done]:
+    """Each by itself."""
+    found = list[_Done]()
+    for question in questions:
+        found += _computed(servable, [question], served, None if marks is None else marked([question]))
+    return found
+
+
+def _failed(servable: Servable, question: Question, served: datetime, error: ModelwayError) -> _Done:
     return _Done(question, failed_rows(servable, question.request, question.rows, served, error.problem), error)

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -14,7 +15,7 @@ from starlette.routing import Route
 import modelway
 from modelway.errors import DataError, ModelwayError, NotFoundError
 from modelway.metrics.port import Exposition
-from modelway.serving import protocol, replies, repository
+from modelway.serving import openapi, protocol, replies, repository
 from modelway.serving.asking import Server
 from modelway.serving.models import ColdError, Served
 from modelway.serving.status import MethodError, status_of
@@ -24,8 +25,8 @@ _MODEL = "/v2/models/{model}"
 EXTENSIONS = ("binary_tensor_data", "model_repository")
 
 
-def make_app(server: Server) -> Starlette:
-    """The application; `server` is shared with the hot path."""
+def make_app(server: Server, *, guarded: bool = False) -> Starlette:
+    """The application; `server` is shared with the hot path. `guarded`: what is open to all says no more than yes or no."""
 
     async def about(_: Request) -> Response:
         return _json({"name": "modelway", "version": modelway.__version__, "extensions": EXTENSIONS})
@@ -36,7 +37,7 @@ def make_app(server: Server) -> Starlette:
     async def ready(_: Request) -> Response:
         table = server.models.table
         told = {"ready": table.ready, "problems": table.problems, "shadow_waiting": server.shadow.waiting}
-        return _json(told, 200 if table.ready else 503)
+        return _json({"ready": table.ready} if guarded else told, 200 if table.ready else 503)
 
     async def metrics(_: Request) -> Response:
         return Response(await asyncio.to_thread(_shown, server), media_type=_TEXT)
@@ -70,6 +71,9 @@ def make_app(server: Server) -> Starlette:
         repository.refuse_unload(server.models.table, request.path_params["model"])
         return _json({})
 
+    async def document(_: Request) -> Response:
+        return _json(openapi.document(modelway.__version__))
+
     async def version_of_mlflow(_: Request) -> Response:
         return Response(modelway.__version__, media_type="text/plain")
 
@@ -84,6 +88,7 @@ def make_app(server: Server) -> Starlette:
         "/ping": ping,
         "/health": ping,
         "/version": version_of_mlflow,
+        openapi.PATH: document,
         _MODEL: metadata,
         f"{_MODEL}/ready": model_ready,
         f"{_MODEL}/versions/{{version}}": metadata,
@@ -117,12 +122,18 @@ async def _which_model(request: Request) -> Response:
 
 
 async def _only_post(request: Request) -> Response:
-    raise MethodError(f"{request.method} is not answered at {request.url.path}", "use POST")
+    return _told_methods(request, "POST")
 
 
 async def _no_method(request: Request, error: Exception) -> Response:
-    del error
-    return await _refused(request, MethodError(f"{request.method} is not answered at {request.url.path}", "use GET"))
+    assert isinstance(error, HTTPException)
+    return _told_methods(request, (error.headers or {}).get("Allow", ""))
+
+
+def _told_methods(request: Request, methods: str) -> Response:
+    """RFC 9110, 15.5.6: which ones are answered is said in a header."""
+    error = MethodError(f"{request.method} is not answered at {request.url.path}", f"use {methods}")
+    return _told(error, {"allow": methods})
 
 
 async def _no_path(request: Request, error: Exception) -> Response:
@@ -135,7 +146,12 @@ async def _no_path(request: Request, error: Exception) -> Response:
 
 async def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, ModelwayError)
-    return Response(replies.format_error(error), status_of(error), media_type="application/json")
+    headers = {"retry-after": "1"} if status_of(error) in (429, 503) else {}
+    return _told(error, {"allow": ""} if isinstance(error, MethodError) else headers)
+
+
+def _told(error: ModelwayError, headers: Mapping[str, str]) -> Response:
+    return Response(replies.format_error(error), status_of(error), dict(headers), media_type="application/json")
 
 
 async def _found(server: Server, model: str) -> Served:

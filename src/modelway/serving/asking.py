@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -17,13 +16,16 @@ from modelway.metrics.port import Metrics
 from modelway.serving.answering import Answering
 from modelway.serving.lanes import Lanes
 from modelway.serving.log import PredictionLog
-from modelway.serving.measured import Tally
 from modelway.serving.models import Models, Served
 from modelway.serving.protocol import as_text
 from modelway.serving.question import Question
 from modelway.serving.servable import Servable
 from modelway.serving.shadow import Shadow
 from modelway.serving.status import BusyError
+from modelway.serving.telemetry import Telemetry
+from modelway.serving.traced import Begin
+from modelway.tracing.port import Tracing
+from modelway.tracing.sampling import Sampler
 
 _MOST_COLD = 64
 """Models that are waited for at one time."""
@@ -45,6 +47,10 @@ class Server:
     clock: Clock
     metrics: Metrics = field(default_factory=MemoryMetrics)
     new_id: Callable[[], str] = field(default_factory=unique_ids)
+    tracing: Tracing | None = None
+    sampler: Sampler | None = None
+    """There whenever `tracing` is."""
+    access_log: bool = False
 
 
 class Asking:
@@ -55,7 +61,9 @@ class Asking:
         self._cold: dict[str, list[tuple[Callable[[], None], Callable[[ModelwayError], None]]]] = {}
         self.server, self.new_id = server, server.new_id
         self.lanes = Lanes(answering)
-        self._tally = Tally(server.metrics)
+        self.telemetry = Telemetry(server.metrics, server.tracing, access_log=server.access_log)
+        self.begin: Begin | None = server.sampler.begin if server.sampler is not None else None
+        """Gives a sampled request its trace; None: nothing is traced."""
 
     def served(self, model: str) -> Served:
         """Raises NotFoundError, StateError, ColdError: then `warm` brings it."""
@@ -115,5 +123,7 @@ class Asking:
         """Whether it would be answered on this thread, with those that come together with it."""
         return self.lanes.at_once(servable, size)
 
-    def measure(self, model: str, version: str, status: int, began: float) -> None:
-        self._tally.add(model, version, status, time.perf_counter() - began)
+    @property
+    def in_flight(self) -> int:
+        """Requests that were read and have no reply yet, those included that wait for their model."""
+        return self.lanes.in_flight + sum(map(len, list(self._cold.values())))

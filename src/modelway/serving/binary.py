@@ -4,24 +4,24 @@ github.com/triton-inference-server/server/blob/main/docs/protocol/extension_bina
 """
 
 from collections.abc import Mapping, Sequence
-from math import prod
 from typing import Any
-
-import orjson
 
 from modelway.errors import DataError
 from modelway.serving import protocol
 from modelway.serving.protocol import Asked
-from modelway.serving.raw import read_raw, write_raw
+from modelway.serving.raw import count_of, read_raw, write_raw
+from modelway.serving.replies import written
 
 HEAD_LENGTH = b"inference-header-content-length"
 OCTETS = b"application/octet-stream"
 _SIZE = "binary_data_size"
+_DIGITS = 18
+"""Of a length: Python refuses to read thousands of them."""
 
 
 def parse_binary(body: bytes, head_length: bytes) -> Asked:
     """A request whose JSON is its first bytes, as many as the header says; raises DataError."""
-    if not head_length.isdigit() or int(head_length) > len(body):
+    if not head_length.isdigit() or len(head_length) > _DIGITS or int(head_length) > len(body):
         raise DataError(
             f"Inference-Header-Content-Length: {head_length.decode('latin-1')!r} of a body of {len(body)} bytes",
             "send the length of the JSON part in bytes",
@@ -59,10 +59,8 @@ def _filled(inputs: Sequence[Any], raw: memoryview) -> list[Any]:
 
 
 def _read(name: str, tensor: Mapping[str, Any], raw: memoryview) -> dict[str, Any]:
-    shape, datatype = tensor.get("shape"), tensor.get("datatype")
-    if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
-        raise DataError(f"input {name!r}: the shape is no list of whole numbers", "write for example [1]")
-    values = read_raw(name, str(datatype), prod(shape), raw)
+    datatype = tensor.get("datatype")
+    values = read_raw(name, str(datatype), count_of(name, tensor.get("shape")), raw)
     kept = {key: value for key, value in tensor.items() if key != "parameters"}
     return kept | {"data": values, **({"datatype": "FP32"} if datatype == "BF16" else {})}
 
@@ -74,9 +72,9 @@ def format_binary(head: Mapping[str, Any], binary: frozenset[str]) -> tuple[byte
         if output["name"] not in binary:
             outputs.append(output)
             continue
-        written = write_raw(output["name"], output["datatype"], output["data"])
-        raw.append(written)
+        octets = write_raw(output["name"], output["datatype"], output["data"])
+        raw.append(octets)
         told = {key: value for key, value in output.items() if key != "data"}
-        outputs.append({**told, "parameters": {_SIZE: len(written)}})
-    text = orjson.dumps({**head, "outputs": outputs})
+        outputs.append({**told, "parameters": {_SIZE: len(octets)}})
+    text = written({**head, "outputs": outputs})
     return b"".join([text, *raw]), len(text)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from modelway.errors import DataError, NotFoundError, ServerError
+from modelway.errors import DataError, NotFoundError, ServerError, StateError
 from modelway.serving.protocol import format_request
 from modelway.serving.replies import parse_answers, parse_error
 
@@ -35,7 +35,8 @@ def infer(
     """One dict a row, in order: prediction, probabilities by class, reason, version (see `replies.parse_answers`).
 
     `request` names the request (of several chunks: with their number behind it); what is asked twice bears the same id, and is
-    one row in the lake. Raises DataError (400), NotFoundError (404), ServerError when the server does not answer.
+    one row in the lake. Raises DataError (400), NotFoundError (404), StateError (401, 403), ServerError when the server
+    does not answer.
     """
     place = f"{url}/v2/models/{model}" + (f"/versions/{version}" if version is not None else "") + "/infer"
     starts = range(0, len(rows), chunk)
@@ -71,6 +72,8 @@ def _post(client: "httpx.Client", place: str, body: bytes, tries: int, pause: Ca
         said, fix = parse_error(reply.content)
         if reply.status_code == 404:
             raise NotFoundError(said, fix)
+        if reply.status_code in (401, 403):
+            raise StateError(said, fix)
         if reply.status_code < 500 and reply.status_code != _BUSY:
             raise DataError(said, fix)
         problem = said

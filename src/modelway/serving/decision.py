@@ -2,9 +2,14 @@
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from modelway.records import Manifest
 
 Decide = Callable[[Sequence[float]], str | float]
+DecideAll = Callable[[NDArray[np.float64]], NDArray[np.uint16]]
+"""Scores [N][k] → the place of each row's class; 0 without classes."""
 
 
 def decision_of(manifest: Manifest) -> Decide:
@@ -17,3 +22,13 @@ def decision_of(manifest: Manifest) -> Decide:
     place = classes.index(point.positive) if point.positive in classes else len(classes) - 1
     threshold, positive, negative = point.threshold, classes[place], classes[1 - place]
     return lambda scores: positive if scores[place] >= threshold else negative
+
+
+def decision_of_all(manifest: Manifest) -> DecideAll:
+    """The same of many rows."""
+    classes, point = manifest.classes, manifest.operating_point
+    if not classes or point.threshold is None:
+        return lambda scores: scores.argmax(axis=1).astype(np.uint16)
+    place = classes.index(point.positive) if point.positive in classes else len(classes) - 1
+    threshold = point.threshold
+    return lambda scores: np.where(scores[:, place] >= threshold, place, 1 - place).astype(np.uint16)

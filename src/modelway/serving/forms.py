@@ -52,18 +52,18 @@ class Tensors(Form):
         return protocol.parse_request(body) if head_length is None else parse_binary(body, head_length)
 
     def rows(self, asked: protocol.Asked, servable: Servable) -> Sequence[Row]:
-        replies.chosen_outputs(servable.manifest, asked.outputs)
+        replies.chosen_outputs(servable, asked.outputs)
         return protocol.read_rows(asked, servable.required, servable.optional)
 
     def write(self, question: Question, asked: protocol.Asked, answers: Sequence[Answer], upto: Upto) -> Written:
         servable = question.servable
-        outputs = asked.outputs or replies.output_names(servable.manifest)
+        outputs = asked.outputs or servable.outputs
         head = replies.head_of(servable, question.request, answers, upto, outputs)
         if not asked.binary and not asked.binary_of:
-            return Written(orjson.dumps(head))
+            return Written(replies.written(head))
         raw = frozenset(name for name in outputs if asked.binary_of.get(name, asked.binary) is True)
         if not raw:
-            return Written(orjson.dumps(head))
+            return Written(replies.written(head))
         body, length = format_binary(head, raw)
         return Written(body, OCTETS, [(HEAD_LENGTH, b"%d" % length)])
 

@@ -11,8 +11,8 @@ from modelway.serving.wire.exchange import Exchange
 
 Ask = Callable[[Exchange], None]
 _TENSORS, _ROWS, _INVOCATIONS = Tensors(), Rows(), Invocations()
-_MOST = 20_000
-"""Targets that are remembered; more are read anew each time."""
+_MOST, _LONGEST = 20_000, 300
+"""Targets that are remembered, and bytes of the longest; others are read anew each time."""
 
 
 class Front:
@@ -31,7 +31,7 @@ class Front:
 
     def _found(self, target: bytes) -> Ask:
         ask = self._read(target)
-        if ask is not self._else and len(self._targets) < _MOST:
+        if ask is not self._else and len(self._targets) < _MOST and len(target) <= _LONGEST:
             self._targets[target] = ask
         return ask
 

@@ -31,12 +31,15 @@ class Lane:
     on_loop: bool
     """Whether it may be answered there at all."""
     longest_wait: float
+    model: str = ""
+    version: str = ""
     rows: int = 0
     """Asked for and not answered yet."""
     pace: Pace = field(default_factory=Pace)
     waiting: deque[Question] = field(default_factory=deque)
     """For a thread."""
-    running: bool = False
+    running: int = 0
+    """Questions of the batch that a thread is answering."""
 
     @property
     def quick(self) -> bool:
@@ -71,6 +74,8 @@ class Lanes:
         """Answered in its turn, or refused now; `size`: the request's bytes."""
         lane = self._lanes.get(id(question.servable)) or self._opened(question.servable)
         if (refusal := self._refusal(lane, question)) is not None:
+            if self._is_its_own_fault(question):
+                self._answering.note(question, refusal)
             question.refuse(question, refusal)
             return
         lane.rows += len(question.rows)
@@ -86,8 +91,18 @@ class Lanes:
         lane = self._lanes.get(id(servable))
         return size <= SHORT and lane is not None and lane.quick
 
+    def all(self) -> list[Lane]:
+        """Those that are there now; may be asked by any thread, as `in_flight`."""
+        return list(self._lanes.values())
+
+    @property
+    def in_flight(self) -> int:
+        """Questions that wait or are being answered in a thread."""
+        return self._batcher.waiting + sum(len(lane.waiting) + lane.running for lane in self.all())
+
     def _opened(self, servable: Servable) -> Lane:
-        lane = self._lanes[id(servable)] = Lane(servable.upto is nowhere, servable.longest_wait)
+        named = servable.manifest.model, str(servable.number)
+        lane = self._lanes[id(servable)] = Lane(servable.upto is nowhere, servable.longest_wait, *named)
         weakref.finalize(servable, self._lanes.pop, id(servable), None)
         return lane
 
@@ -103,6 +118,14 @@ class Lanes:
                 f"{question.model}: no answer is possible within the time-out", "allow more time, or ask less"
             )
         return None
+
+    def _is_its_own_fault(self, question: Question) -> bool:
+        """Whether a challenger refuses what the champion could have answered: then it has failed, and its release is to know."""
+        served, servable = question.served, question.servable
+        if served.shadow is not servable or question.named or (champion := served.other(servable)) is None:
+            return False
+        lane = self._lanes.get(id(champion))
+        return lane is None or self._refusal(lane, question) is None
 
     def _quickly(self, questions: Sequence[Question]) -> None:
         began = time.perf_counter()
@@ -126,14 +149,14 @@ class Lanes:
             began = time.perf_counter()
             questions = [question for question in lane.batch() if not self._late(question, began)]
             if questions:
-                lane.running = True
+                lane.running = len(questions)
                 self._answering.answer_apart(questions, partial(self._ran, lane, questions, began))
 
     def _ran(self, lane: Lane, questions: Sequence[Question], began: float, cost: float) -> None:
         rows = sum(len(question.rows) for question in questions)
         lane.pace.note(rows, time.perf_counter() - began, cost)
         lane.rows -= rows
-        lane.running = False
+        lane.running = 0
         self._run(lane)
 
     def _late(self, question: Question, now: float) -> bool:

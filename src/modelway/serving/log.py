@@ -2,20 +2,24 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 import orjson
 
 from modelway import faults
 from modelway.errors import ModelwayError
-from modelway.events.log import NewEvent
+from modelway.events.block import pack
+from modelway.events.log import BLOCK, NewEvent
 from modelway.serving.answer import Answer
+from modelway.serving.matrix_answers import MatrixAnswers
 from modelway.serving.servable import Servable
 
 Publish = Callable[[str, Sequence[NewEvent]], object]
 """Topic, events: when it returns, they survive a kill of this process; raises EventLogError, DiskFullError."""
 _log = logging.getLogger("modelway.serving")
+_MOST_BYTES = 256 * 1024
+"""Of numbers in one event: a broker's own limit is not far above."""
 
 
 def prediction_topic(model: str) -> str:
@@ -33,9 +37,12 @@ def prediction_events(
     shadow: bool = False,
     pinned: bool = False,
     caller: str = "",
+    way: float = 0.0,
 ) -> list[NewEvent]:
-    """One event a row, known by request, row and version; `ms` is the request's latency in wall time.
+    """One event a row, known by request, row and version, or one for many rows of a matrix; `ms` is the request's latency in wall
+    time.
 
+    `way`: of these milliseconds, what only a challenger takes, since it answers in a process of its own.
     `pinned`: the client named the version; `caller`: whom it named for the drawing of shares.
     """
     common = {
@@ -48,7 +55,10 @@ def prediction_events(
         "ms": round(ms, 4),
         **({"pinned": True} if pinned else {}),
         **({"caller": caller} if caller else {}),
+        **({"way": round(way, 4)} if way else {}),
     }
+    if type(answers) is MatrixAnswers:
+        return list(_blocks(answers, common))
     return [
         NewEvent(
             f"{request}/{index}/{servable.number}",
@@ -64,11 +74,20 @@ def prediction_events(
                     "scores": answer.scores,
                     "prediction": answer.prediction,
                     **({"features": answer.features} if answer.features else {}),
+                    **({"member": answer.member, "fallback": answer.fallback} if answer.member else {}),
                 }
             ),
         )
         for index, answer in enumerate(answers)
     ]
+
+
+def _blocks(answers: MatrixAnswers, common: Mapping[str, object]) -> Iterator[NewEvent]:
+    block = answers.block(common)
+    size = max(1, _MOST_BYTES // max(1, block.numbers[:1].nbytes + block.scores[:1].nbytes))
+    for start in range(0, len(block), size):
+        part = block.part(start, start + size)
+        yield NewEvent(f"{answers.request}/{start}/{answers.servable.number}", pack(part), BLOCK)
 
 
 class PredictionLog:
@@ -78,6 +97,8 @@ class PredictionLog:
         self._publish = publish
         self._flush = flush
         self._dirty = False
+        self.unsynced = 0
+        """Events that were written and not fsynced yet: to be shown, not to be relied on."""
 
     def write(self, model: str, events: Sequence[NewEvent]) -> None:
         """Hand the events to the kernel; raises what the log raises."""
@@ -86,15 +107,17 @@ class PredictionLog:
         faults.point("serving.before-log")
         self._publish(prediction_topic(model), events)
         self._dirty = True
+        self.unsynced += len(events)
         faults.point("serving.after-log")
 
     def flush(self) -> None:
         """Make all that was written survive a power cut; does nothing when all does."""
         if not self._dirty:
             return
-        self._dirty = False
+        self._dirty, written = False, self.unsynced
         try:
             self._flush()
+            self.unsynced -= written
         except ModelwayError as error:
             self._dirty = True
             _log.error("predictions are not fsynced: %s", error.problem)

@@ -6,7 +6,8 @@ from modelway.metrics.port import Metrics
 
 REQUESTS, ROWS, SECONDS = "modelway_requests_total", "modelway_rows_total", "modelway_request_seconds"
 DROPPED, SWAPS = "modelway_shadow_dropped_total", "modelway_swaps_total"
-UNLOGGED = "modelway_unlogged_rows_total"
+UNLOGGED, RUN = "modelway_unlogged_rows_total", "modelway_run_requests"
+ACCESS_REFUSALS, WIRE_REFUSALS = "modelway_access_refusals_total", "modelway_wire_refusals_total"
 
 
 class Tally:

@@ -2,6 +2,9 @@
 
 A look at the routes loads what is missing beside the running versions, then puts the new entry in place of the old one by
 one assignment. A request holds the entry that it was given, so the old versions live until their last request has ended.
+
+A challenger, which is the version that a route names as its shadow, is loaded by a function of its own, as one that must not hurt
+the others; when it becomes champion it is loaded once more, as champions are, and exchanged like any other.
 """
 
 import logging
@@ -24,7 +27,11 @@ Swapped = Callable[[str], None]
 VERSION_HEADER = "modelway-version"
 """By which a tester's request asks for a version, over HTTP and in gRPC's metadata; what it says is read by `Served.version`."""
 _RETRY_SECONDS = 2.0
-LOADS, EVICTIONS = "modelway_loads_total", "modelway_evictions_total"
+_LOADERS = 4
+"""Models that are loaded at one time: some wait for a process to start."""
+_ASIDE = 50
+"""Loads after which what is loaded is set aside, at the latest."""
+LOADS, EVICTIONS, LOAD_SECONDS = "modelway_loads_total", "modelway_evictions_total", "modelway_load_seconds"
 _log = logging.getLogger("modelway.serving")
 
 
@@ -50,14 +57,13 @@ class Served:
 
     def version(self, name: str) -> Servable:
         """A version by number, or by what it is now (`Route.names`); raises NotFoundError unless it answers, if only in shadow."""
-        there = dict(self.versions)
-        if self.shadow is not None:
-            there[self.shadow.number] = self.shadow
-        number = int(name) if name.isdecimal() else self.route.names.get(name)
+        there = {str(one.number): one for one in (*self.versions.values(), self.shadow) if one is not None}
+        number = name if name in there else str(self.route.names.get(name, ""))
         if number not in there:
+            known = ", ".join([*sorted(there, key=int), *self.route.names])
             raise NotFoundError(
                 f"version {name!r} of {self.route.model!r} is not served",
-                f"ask for one of {', '.join([*map(str, sorted(there)), *self.route.names])}, or leave the version out",
+                f"ask for one of {known}, or leave the version out",
             )
         return there[number]
 
@@ -79,7 +85,7 @@ class Table:
     problems: Mapping[str, str] = field(default_factory=dict)
     looked: bool = False
     on_demand: Collection[str] = ()
-    """Models that are loaded when somebody asks."""
+    """Models that are loaded when somebody asks, or are being loaded: whoever asks waits for it."""
 
     def get(self, model: str) -> Served:
         """Raises NotFoundError for a model that nobody routes to, StateError for one that could not be loaded, ColdError for one
@@ -111,6 +117,9 @@ class ColdError(StateError):
 class Models:
     """Keeps `table` as the routes want it; `look` is called by one thread, `table` is read by any.
 
+    Models are loaded in threads of their own, so that one which takes long keeps no other waiting; at the start, those first that
+    somebody asks for.
+
     With `room`, a model is loaded when somebody asks for it (`warm`), and those that were used least recently make room.
     """
 
@@ -123,43 +132,51 @@ class Models:
         swapped: Swapped = lambda model: None,
         room: Room | None = None,
         counted: Callable[[str, int], None] = lambda name, number: None,
+        observed: Callable[[str, float], None] = lambda name, value: None,
+        challenger: Load | None = None,
+        set_aside: Callable[[], None] = lambda: None,
     ) -> None:
-        self._load = load
-        self._room, self._counted = room, counted
+        self._load, self._challenger = load, challenger or load
+        self._room, self._counted, self._observed = room, counted, observed
         self._wanted: Mapping[str, Route] = {}
         self._used: dict[str, float] = {}
-        self._mutex = threading.RLock()
+        self._due: dict[str, Route] = {}
+        self._settling: set[str] = set()
+        self._loaders = self._loads = 0
+        self._set_aside = set_aside
+        self._mutex, self._making_room = threading.RLock(), threading.Lock()
+        self._settled = threading.Condition(self._mutex)
         self._routes = routes
         self._seconds = seconds
         self._swapped = swapped
         self._again: dict[str, float] = {}
         self.table = Table()
 
-    def look(self) -> None:
-        """Compare once, load what is missing, and exchange model by model."""
+    def look(self, patience: float | None = None) -> None:
+        """Compare once, load what is missing, and exchange model by model. What takes longer than `patience` goes on meanwhile."""
         try:
             wanted = self._routes()
         except ModelwayError as error:
             self._tell("*", error.problem)
             return
-        if wanted is self._wanted and self.table.looked and not self.table.problems:
-            return
         with self._mutex:
+            if wanted is self._wanted and self.table.looked and not (self.table.problems or self._busy):
+                return
             self._wanted = wanted  # before the others: whoever is loaded on demand meanwhile follows these routes
-        for model, route in wanted.items():
-            if self._room is None or model in self.table.models or model in self.table.problems:
-                with self._mutex:
-                    self._settle(model, route)
-        with self._mutex:
             models = {model: served for model, served in self.table.models.items() if model in wanted}
             problems = {model: text for model, text in self.table.problems.items() if model in wanted}
-            there = () if self._room is None else frozenset(wanted)
-            if not self.table.looked or (models, problems, there) != (
-                self.table.models,
-                self.table.problems,
-                self.table.on_demand,
-            ):
-                self.table = Table(models, problems, looked=True, on_demand=there)
+            self.table = Table(models, problems, self.table.looked, frozenset(wanted))
+            for model, route in wanted.items():
+                if self._room is None or model in models or model in problems:
+                    self._begin(model, route)
+            self._settled.wait_for(lambda: not self._busy, patience)
+            if not (self.table.looked or self._busy):
+                self.table = replace(self.table, looked=True)
+                self._set_aside()
+
+    @property
+    def _busy(self) -> bool:
+        return bool(self._due or self._settling)
 
     def names(self) -> list[str]:
         """The models that are served, in memory or not."""
@@ -174,25 +191,61 @@ class Models:
 
     def warm(self, model: str) -> None:
         """Load a model that somebody asks for, when others have made room; not on the event loop. Raises StateError."""
-        room = self._room
-        with self._mutex:
-            route = self._wanted.get(model)
-            if room is None or route is None or model in self.table.models:
+        if self._room is None:
+            self._hasten(model)
+            return
+        with self._making_room:
+            if model not in self._wanted or model in self.table.models:
                 return
-            self._make_room(room)
-            before = room.held()
+            began = self._seconds()
+            self._make_room(self._room)
+            before = self._room.held()
             self._used[model] = self._seconds()
-            self._settle(model, route)
-            room.note(before)
+            self._hasten(model)
+            self._room.note(before)
             self._counted(LOADS, 1)
+            self._observed(LOAD_SECONDS, self._seconds() - began)
+
+    def _hasten(self, model: str) -> None:
+        """Loaded now by this thread, or by the one that is at it."""
+        with self._mutex:
+            route = self._due.pop(model, None)
+            if route is None and model not in self._settling and model not in self.table.models:
+                route = self._wanted.get(model)
+            if route is None:
+                self._settled.wait_for(lambda: model not in self._settling)
+                return
+            self._settling.add(model)
+        self._settle(model, route)
+
+    def _begin(self, model: str, route: Route) -> None:
+        """In a thread, unless it stands as it should, or is at it, or has failed a moment ago."""
+        if model in self._settling or not self._is_due(model, route):
+            return
+        self._due[model] = route
+        if self._loaders < _LOADERS:
+            self._loaders += 1
+            threading.Thread(target=self._settle_all, name="loading", daemon=True).start()
+
+    def _settle_all(self) -> None:
+        while True:
+            with self._mutex:
+                model = next(iter(self._due), None)
+                if model is None:
+                    self._loaders -= 1
+                    return
+                route = self._due.pop(model)
+                self._settling.add(model)
+            self._settle(model, route)
 
     def _make_room(self, room: Room) -> None:
         if not room.lacks:
             return
         number = max(room.lacks, len(self.table.models) // 50, 1)  # some more than needed: giving back takes its time
         oldest = sorted(self.table.models, key=lambda model: self._used.get(model, 0.0))[:number]
-        kept = {model: served for model, served in self.table.models.items() if model not in set(oldest)}
-        self.table = replace(self.table, models=kept)
+        with self._mutex:
+            kept = {model: served for model, served in self.table.models.items() if model not in set(oldest)}
+            self.table = replace(self.table, models=kept)
         self._counted(EVICTIONS, len(oldest))
         room.give_back()
         if room.lacks and not kept:
@@ -201,21 +254,33 @@ class Models:
                 "raise serving.memory in stack.yaml",
             )
 
-    def _settle(self, model: str, route: Route) -> None:
+    def _is_due(self, model: str, route: Route) -> bool:
         old = self.table.models.get(model)
+        same = old is not None and old.wanted == route
         if model in self.table.problems:
-            same = old is not None and old.wanted == route
-            if (same or old is None) and self._seconds() < self._again.get(model, 0.0):
-                return
-        elif old is not None and old.wanted == route:
-            return
-        new, problems = self._loaded(route, old)
-        models = {**self.table.models, model: new} if new is not None else self.table.models
-        self.table = replace(self.table, models=models)
-        if old is not None and new is not None and new.answering != old.answering:
-            self._swapped(model)
-        self._tell(model, "; ".join(problems))
-        self._again[model] = self._seconds() + _RETRY_SECONDS
+            return not (same or old is None) or self._seconds() >= self._again.get(model, 0.0)
+        return not same
+
+    def _settle(self, model: str, route: Route) -> None:
+        try:
+            old = self.table.models.get(model)
+            new, problems = self._loaded(route, old)
+            with self._mutex:
+                if model not in self._wanted:
+                    return
+                if new is not None:
+                    self.table = replace(self.table, models={**self.table.models, model: new})
+                if old is not None and new is not None and new.answering != old.answering:
+                    self._swapped(model)
+                self._tell(model, "; ".join(problems))
+                self._again[model] = self._seconds() + _RETRY_SECONDS
+        finally:
+            with self._mutex:
+                self._settling.discard(model)
+                self._settled.notify_all()
+                self._loads += 1
+                if self._loads % _ASIDE == 0:
+                    self._set_aside()
 
     def _loaded(self, route: Route, old: Served | None) -> tuple[Served | None, list[str]]:
         """What can be served of a route: all of it; else the old route; without one, what could be loaded."""
@@ -231,22 +296,25 @@ class Models:
         if not made:
             return None, problems or ["its route names no version"]
         served = replace(route, shares=rescaled(route.shares, frozenset(made))) if broken else route
-        known = {**(old.versions if old else {}), **made, **({shadow.number: shadow} if shadow else {})}
+        before = {number: s for number, s in old.versions.items() if s.way is None} if old else {}
+        known = {**before, **made, **({shadow.number: shadow} if shadow else {})}
         return Served(route, served, made, shadow, known), problems
 
     def _get(self, route: Route, number: int, old: Served | None, problems: list[str]) -> Servable | None:
         digest = route.manifests.get(str(number), "")
-        there = old.known.get(number) if old else None
-        if there is not None and there.digest == digest:
+        challenger, there = number == route.shadow, old.known.get(number) if old else None
+        if there is not None and there.digest != digest:
+            there = None
+        if there is not None and (challenger or there.way is None):
             return there
         try:
-            return self._load(digest, route.model, number)
+            return (self._challenger if challenger else self._load)(digest, route.model, number)
         except ModelwayError as error:
             problems.append(f"version {number} cannot be loaded: {error.problem}")
         except Exception as error:  # noqa: BLE001 - one broken version must not keep the other models from being exchanged
             _log.exception("loading %s@%d", route.model, number)
             problems.append(f"version {number} cannot be loaded: {type(error).__name__}: {error}")
-        return None
+        return there  # a challenger that has become champion goes on where it is
 
     def _tell(self, model: str, problem: str) -> None:
         before = self.table.problems.get(model, "")
@@ -262,8 +330,10 @@ def keep_looking(models: Models, every_seconds: float, stop: threading.Event) ->
     """Look again and again in a thread, until `stop`."""
 
     def run() -> None:
-        while not stop.wait(every_seconds):
-            models.look()
+        while True:
+            models.look(every_seconds)
+            if stop.wait(every_seconds):
+                return
 
     thread = threading.Thread(target=run, name="routes", daemon=True)
     thread.start()

@@ -14,6 +14,8 @@ from modelway.serving.protocol import identity
 from modelway.serving.servable import Row, Servable
 
 _ID, _ROUTING, _ROWS = "_id", "_routing_key", "rows"
+_LONGEST = 200
+"""Letters of a name that is compared with others: the comparison takes the square of them."""
 _EXAMPLE = 'write {"amount": 12.5, "country": "DE"}, or a list of such rows'
 
 
@@ -95,7 +97,7 @@ def _demand_known(servable: Servable, index: int, given: Mapping[str, Any]) -> N
     absent = [name for name in servable.required if name not in given]
     strange = [str(name) for name in given if name not in servable.required and name not in servable.optional]
     if absent and strange:
-        near = get_close_matches(strange[0], absent, 1)
+        near = get_close_matches(strange[0][:_LONGEST], absent, 1)
         fix = f"did you mean {near[0]!r}?" if near else f"the model takes {', '.join(servable.required)}"
         raise DataError(f"row {index}: {strange[0]!r} is no column of the model, and {absent[0]!r} is missing", fix)
     if len(absent) == len(servable.required):
@@ -120,6 +122,8 @@ def _split(given: Any) -> list[dict[str, Any]]:
     columns, data = (given.get("columns"), given.get("data")) if isinstance(given, dict) else (None, None)
     if not isinstance(columns, list) or not isinstance(data, list):
         raise DataError("dataframe_split: columns and data are lists", 'write {"columns": [...], "data": [[...], ...]}')
+    if any(isinstance(name, list | dict) for name in columns):
+        raise DataError("dataframe_split: a column's name is a list or an object", 'write {"columns": ["amount"], …}')
     for index, row in enumerate(data):
         if not isinstance(row, list) or len(row) != len(columns):
             raise DataError(f"dataframe_split: row {index} has not {len(columns)} values", "one value a column")

@@ -45,6 +45,10 @@ def open_session(graph: bytes, name: str) -> Run:
             raise EngineError(
                 f"the graph of {name} failed on {len(numbers)} rows: {error}", "roll back to the version before"
             ) from error
+        if scores.ndim != 2 or len(scores) != len(numbers):
+            raise EngineError(
+                f"the graph of {name} gave {scores.shape} for {len(numbers)} rows", "roll back to the version before"
+            )
         made: list[list[float]] = scores.tolist()
         return made
 

@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Mapping
 
 from modelway.errors import DataError
-from modelway.serving.status import TooLargeError
+from modelway.serving.status import EncodingError, TooLargeError
 
 _WORTH = 8 * 1024
 """Bytes from which a reply is compressed for a client that takes it: below, the time costs more than the bytes."""
@@ -13,12 +13,13 @@ _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 
 
 def unpacked(body: bytes, encoding: bytes, largest: int) -> bytes:
-    """Raises DataError for what cannot be unpacked, TooLargeError for what grows beyond `largest` bytes."""
+    """Raises EncodingError for an unknown encoding, DataError for what cannot be unpacked, TooLargeError for what grows beyond
+    `largest` bytes."""
     name = encoding.strip().lower()
     if name in (b"", b"identity"):
         return body
     if name not in (b"gzip", b"x-gzip", b"deflate"):
-        raise DataError(f"Content-Encoding: {encoding.decode('latin-1')!r}", "use gzip, deflate, or none")
+        raise EncodingError(f"Content-Encoding: {encoding.decode('latin-1')!r}", "use gzip, deflate, or none")
     reader = zlib.decompressobj(_GZIP_OR_ZLIB)
     try:
         made = reader.decompress(body, largest + 1)

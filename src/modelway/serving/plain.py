@@ -30,7 +30,9 @@ class Plain:
     order: tuple[int, ...]
 
     def numbers(self, rows: Sequence[Mapping[str, Any]]) -> tuple[NDArray[np.float64], list[bool]] | None:
-        """The graph's numbers [N][n] and which rows are accepted as they are; None when none can be."""
+        """The graph's numbers [N][n] and which rows are accepted as they are; None when none can be, or there are none."""
+        if not rows:
+            return None
         get = itemgetter(*self.names)
         try:
             given = [get(row) for row in rows]
@@ -45,13 +47,19 @@ class Plain:
             made = np.array(values, dtype=np.float64)
         except OverflowError:  # a whole number with more digits than a double has
             return None
+        ordered, good = self.looked(made)
+        accepted: list[bool] = good.tolist()
+        if not all(typed):
+            accepted = [one and other for one, other in zip(accepted, typed, strict=True)]
+        return ordered, accepted
+
+    def looked(self, made: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """The same of a matrix [N] in the order of `names`, NaN where a value is missing."""
         good = (made >= self.low) & (made <= self.high)
         if self.whole.any():
             good &= ~self.whole | ((np.floor(made) == made) & (np.abs(made) < _EXACT))
-        good |= np.isnan(made) & self.missing
-        accepted: list[bool] = np.logical_and.reduce(good, axis=1).tolist()
-        if not all(typed):
-            accepted = [one and other for one, other in zip(accepted, typed, strict=True)]
+        if not good.all():
+            good |= np.isnan(made) & self.missing
         if self.order != tuple(range(len(self.names))):
             made = made[:, self.order]
-        return made, accepted
+        return made, np.logical_and.reduce(good, axis=1)

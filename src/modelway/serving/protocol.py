@@ -8,11 +8,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import orjson
 
 from modelway.errors import DataError
+from modelway.serving.matrix import matrix_of
+from modelway.serving.raw import listed
+from modelway.serving.servable import Row
+from modelway.serving.wording import kind, shown
 
 LONGEST_ID = 200
+MOST_TENSORS = 10_000
+"""Of one request, in and out."""
 _INTEGERS = {
     **{f"INT{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)},
     **{f"UINT{bits}": (0, 2**bits - 1) for bits in (8, 16, 32, 64)},
@@ -43,6 +50,8 @@ class Asked:
         if self.scalars is not None:
             return self.scalars.get(name)
         data = self.tensors.get(name, {}).get("data")
+        if isinstance(data, np.ndarray):
+            return data[0].item() if data.size else None
         while isinstance(data, list) and data:
             data = data[0]
         return None if isinstance(data, list | dict) else data
@@ -60,12 +69,14 @@ def parse_object(body: bytes, fix: str = "") -> dict[str, Any]:
     except orjson.JSONDecodeError as error:
         raise DataError(f"the body is not JSON: {error}", fix or _JSON_FIX) from error
     if not isinstance(given, dict):
-        raise DataError(f"the body is {_kind(given)}, expected an object", fix or _EXAMPLE)
+        raise DataError(f"the body is {kind(given)}, expected an object", fix or _EXAMPLE)
     return given
 
 
 def asked_of(given: Mapping[str, Any]) -> Asked:
     """The request in an object; raises DataError for what is no request at all."""
+    if given.keys() == _INPUTS_ALONE:
+        return Asked("", "", _tensors(given["inputs"]), None)
     parameters = _parameters("parameters", given)
     outputs = _outputs(given.get("outputs"))
     return Asked(
@@ -79,11 +90,14 @@ def asked_of(given: Mapping[str, Any]) -> Asked:
     )
 
 
-def read_rows(asked: Asked, required: Sequence[str], optional: Sequence[str] = ()) -> list[dict[str, Any]]:
+def read_rows(asked: Asked, required: Sequence[str], optional: Sequence[str] = ()) -> Sequence[Row]:
     """The rows, with the columns that are wanted; others are kept out unread. Raises DataError naming input and index."""
     if asked.scalars is not None:
         return [_row_of(asked.scalars, required, optional)]
-    if len(asked.tensors) == 1 and len(required) > 1 and (found := _matrix(asked.tensors, required)) is not None:
+    if (matrix := matrix_of(asked.tensors, required, optional)) is not None:
+        return matrix
+    wide = len(required) > 1 and len(asked.tensors) <= 1 + len(optional)
+    if wide and (found := _matrix(asked.tensors, required, optional)) is not None:
         return found
     if (row := _one_row(asked.tensors, required)) is not None and not any(name in asked.tensors for name in optional):
         return [row]
@@ -98,13 +112,8 @@ def read_rows(asked: Asked, required: Sequence[str], optional: Sequence[str] = (
     if not columns:
         raise _none_known(optional)
     first, *others = columns
-    count = len(columns[first])
     for name in others:
-        if len(columns[name]) != count:
-            raise DataError(
-                f"input {name!r} has {len(columns[name])} rows, but {first!r} has {count}",
-                "send all inputs with as many rows",
-            )
+        _demand_as_many(name, columns[name], first, columns[first])
     names = tuple(columns)
     return [dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
@@ -122,22 +131,51 @@ def _row_of(given: Mapping[str, Any], required: Sequence[str], optional: Sequenc
     return row
 
 
-def _matrix(tensors: Mapping[str, Mapping[str, Any]], required: Sequence[str]) -> list[dict[str, Any]] | None:
-    """The rows of a single tensor [N, n] with all `required` columns, in their order; None when it is none."""
-    ((name, tensor),) = tensors.items()
-    shape, width = tensor.get("shape"), len(required)
-    if name in required or type(shape) is not list or len(shape) != 2 or shape[1] != width:
+def _matrix(
+    tensors: Mapping[str, Mapping[str, Any]], required: Sequence[str], optional: Sequence[str]
+) -> list[dict[str, Any]] | None:
+    """The rows of a tensor [N, n] with all `required` columns, in their order, and of optional ones beside it; None when there is
+    none."""
+    name, *others = tensors if len(tensors) == 1 else [name for name in tensors if name not in optional] or ("",)
+    tensor, width = tensors.get(name, {}), len(required)
+    shape = tensor.get("shape")
+    if others or type(shape) is not list or len(shape) != 2 or shape[1] != width or name in required:
         return None
     data = tensor.get("data")
+    if len(tensors) == shape[0] == 1 and isinstance(data, list) and _at_once(tensor, data, width):
+        return [dict(zip(required, data, strict=True))]
+    if isinstance(data, np.ndarray):
+        data = listed(name, data)
     if isinstance(data, list) and data and isinstance(data[0], list):
         if not all(isinstance(row, list) and len(row) == width for row in data):
             raise DataError(f"input {name!r}: a row has not {width} values", "make shape and data agree")
         data = [value for row in data for value in row]
-    count = shape[0] * width if type(shape[0]) is int and shape[0] >= 0 else -1
-    values = _column(name, {**tensor, "shape": [count], "data": data})
-    if count == width:
-        return [dict(zip(required, values, strict=True))]
-    return [dict(zip(required, values[start : start + width], strict=True)) for start in range(0, count, width)]
+    rows = shape[0] if type(shape[0]) is int and shape[0] >= 0 else -1
+    values = _column(name, {**tensor, "shape": [rows * width], "data": data})
+    made = [dict(zip(required, values[start : start + width], strict=True)) for start in range(0, len(values), width)]
+    for other in optional:
+        if other in tensors:
+            column = _column(other, tensors[other])
+            _demand_as_many(other, column, name, made)
+            for row, value in zip(made, column, strict=True):
+                row[other] = value
+    return made
+
+
+def _at_once(tensor: Mapping[str, Any], data: list[Any], count: int) -> bool:
+    """Whether so many values of the tensor are plainly of its datatype."""
+    datatype = tensor.get("datatype")
+    if len(data) != count or type(datatype) is not str or "parameters" in tensor:
+        return False
+    return _AT_ONCE.get(datatype, _NOTHING).issuperset(map(type, data))
+
+
+def _demand_as_many(name: str, column: Sequence[Any], first: str, rows: Sequence[Any]) -> None:
+    if len(column) != len(rows):
+        raise DataError(
+            f"input {name!r} has {len(column)} rows, but {first!r} has {len(rows)}",
+            "send all inputs with as many rows",
+        )
 
 
 def _one_row(tensors: Mapping[str, Mapping[str, Any]], required: Sequence[str]) -> dict[str, Any] | None:
@@ -180,13 +218,13 @@ def _parameters(name: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
     if parameters is None:
         return {}
     if not isinstance(parameters, dict):
-        raise DataError(f"{name}: {_kind(parameters)}, expected an object", 'write {"parameters": {}}, or leave it out')
+        raise DataError(f"{name}: {kind(parameters)}, expected an object", 'write {"parameters": {}}, or leave it out')
     return parameters
 
 
 def _routing(given: Any) -> str:
     if given is not None and not isinstance(given, str | int):
-        raise DataError(f"parameters.routing_key: {_kind(given)}, expected text", "send a text that names the caller")
+        raise DataError(f"parameters.routing_key: {kind(given)}, expected text", "send a text that names the caller")
     return "" if given is None else str(given)
 
 
@@ -196,7 +234,7 @@ def timeout_of(given: Any) -> float | None:
         return None
     if type(given) is not int or given < 0:
         raise DataError(
-            f"parameters.timeout: {_shown(given)}, expected microseconds", 'write for example "timeout": 50000'
+            f"parameters.timeout: {shown(given)}, expected microseconds", 'write for example "timeout": 50000'
         )
     return given / 1e6
 
@@ -206,7 +244,7 @@ def identity(given: Any) -> str:
     if given is None:
         return ""
     if not isinstance(given, str):
-        raise DataError(f"id: {_kind(given)}, expected text", 'write for example "id": "42"')
+        raise DataError(f"id: {kind(given)}, expected text", 'write for example "id": "42"')
     if len(given) > LONGEST_ID:
         raise DataError(f"id: {len(given)} characters", f"use at most {LONGEST_ID}")
     return given
@@ -214,19 +252,26 @@ def identity(given: Any) -> str:
 
 def _tensors(given: Any) -> dict[str, Mapping[str, Any]]:
     if not isinstance(given, list):
-        found = "missing" if given is None else f"{_kind(given)}, expected a list"
+        found = "missing" if given is None else f"{kind(given)}, expected a list"
         raise DataError(f"inputs: {found}", _EXAMPLE)
+    demand_few("inputs", given)
     tensors: dict[str, Mapping[str, Any]] = {}
     for place, tensor in enumerate(given):
         if not isinstance(tensor, dict):
-            raise DataError(f"inputs[{place}]: {_kind(tensor)}, expected an object", _EXAMPLE)
+            raise DataError(f"inputs[{place}]: {kind(tensor)}, expected an object", _EXAMPLE)
         name = tensor.get("name")
         if not isinstance(name, str):
-            raise DataError(f"inputs[{place}].name: {_kind(name)}, expected text", _EXAMPLE)
+            raise DataError(f"inputs[{place}].name: {kind(name)}, expected text", _EXAMPLE)
         if name in tensors:
             raise DataError(f"inputs[{place}]: {name!r} is given twice", "send each input once")
         tensors[name] = tensor
     return tensors
+
+
+def demand_few(what: str, given: Sequence[Any]) -> None:
+    """Raises DataError for more tensors than one request may name."""
+    if len(given) > MOST_TENSORS:
+        raise DataError(f"{what}: {len(given):,} of them", f"send at most {MOST_TENSORS:,}")
 
 
 def _outputs(given: Any) -> dict[str, bool | None] | None:
@@ -235,8 +280,9 @@ def _outputs(given: Any) -> dict[str, bool | None] | None:
         return None
     if not isinstance(given, list):
         raise DataError(
-            f"outputs: {_kind(given)}, expected a list", 'write for example "outputs": [{"name": "prediction"}]'
+            f"outputs: {kind(given)}, expected a list", 'write for example "outputs": [{"name": "prediction"}]'
         )
+    demand_few("outputs", given)
     for place, output in enumerate(given):
         if not isinstance(output, dict) or not isinstance(output.get("name"), str):
             raise DataError(
@@ -249,7 +295,7 @@ def _outputs(given: Any) -> dict[str, bool | None] | None:
 def _column(name: str, tensor: Mapping[str, Any]) -> list[Any]:
     datatype = tensor.get("datatype")
     if not isinstance(datatype, str) or datatype not in _READ:
-        found = repr(datatype) if isinstance(datatype, str) else _kind(datatype)
+        found = repr(datatype) if isinstance(datatype, str) else kind(datatype)
         raise DataError(f"input {name!r}: datatype is {found}", f"use one of {', '.join(DATATYPES)}")
     if isinstance(tensor.get("parameters"), dict) and "binary_data_size" in tensor["parameters"]:
         raise DataError(
@@ -263,7 +309,7 @@ def _column(name: str, tensor: Mapping[str, Any]) -> list[Any]:
     for index, value in enumerate(data):
         if value is not None and not proper(value):
             raise DataError(
-                f"input {name!r}, index {index}: expected {expected} ({datatype}), found {_shown(value)}",
+                f"input {name!r}, index {index}: expected {expected} ({datatype}), found {shown(value)}",
                 "send values of the tensor's datatype, null where one is missing; text is BYTES",
             )
     return [None if value is None else int(value) for value in data] if datatype in _INTEGERS else data
@@ -273,14 +319,16 @@ def _rows(name: str, shape: Any) -> tuple[int, bool]:
     """How many rows, and whether each is a list of one."""
     good = isinstance(shape, list) and all(type(n) is int and n >= 0 for n in shape)
     if not good or len(shape) not in (1, 2) or (len(shape) == 2 and shape[1] != 1):
-        raise DataError(f"input {name!r}: shape is {_shown(shape)}", "one tensor is one column: use [N] or [N, 1]")
+        raise DataError(f"input {name!r}: shape is {shown(shape)}", "one tensor is one column: use [N] or [N, 1]")
     return shape[0], len(shape) == 2
 
 
 def _flat(name: str, tensor: Mapping[str, Any], rows: tuple[int, bool]) -> list[Any]:
     data, (count, nested) = tensor.get("data"), rows
+    if isinstance(data, np.ndarray):
+        data = listed(name, data)
     if not isinstance(data, list):
-        raise DataError(f"input {name!r}: data is {_kind(data)}, expected a list", f"send a list of {count} values")
+        raise DataError(f"input {name!r}: data is {kind(data)}, expected a list", f"send a list of {count} values")
     if nested and data and all(isinstance(value, list) and len(value) == 1 for value in data):
         data = [value[0] for value in data]
     if len(data) != count:
@@ -312,6 +360,7 @@ def _exact(value: float) -> bool:
     return isinstance(value, int) or abs(value) <= 2**53
 
 
+_INPUTS_ALONE = {"inputs": None}.keys()
 _NOTHING: frozenset[type] = frozenset()
 _AT_ONCE: Mapping[str, frozenset[type]] = {
     **dict.fromkeys(_FLOATS, frozenset({float, int, type(None)})),
@@ -357,22 +406,6 @@ def as_text(value: Any) -> str:
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return str(int(value))
     return str(value.isoformat()) if hasattr(value, "isoformat") else str(value)
-
-
-def _kind(value: Any) -> str:
-    return {
-        type(None): "missing",
-        bool: "a boolean",
-        int: "a number",
-        float: "a number",
-        str: "text",
-        list: "a list",
-    }.get(type(value), "an object")
-
-
-def _shown(value: Any) -> str:
-    text = orjson.dumps(value).decode()
-    return text if len(text) <= 60 else text[:57] + "…"
 
 
 def _listed(what: str, names: Mapping[str, Any]) -> str:

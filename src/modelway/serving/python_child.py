@@ -6,7 +6,8 @@ the estimator needs: nothing of Modelway is imported here. All numbers are littl
     order    <QQ> lengths, JSON {task, classes, columns: [[name, is a word?], …]}, the pickle    → ready: JSON {versions}
     batch    <QQ> rows, length of the words, float64[N, n] by rows, JSON [N][m]                  → scores: float64[N, k] by rows
 
-and is answered by one byte (`K`, or `E` with JSON {kind: memory | raised | shape, text}), <Q> length, and that.
+and is answered by one byte (`K`, or `E` with JSON {kind: memory | raised | shape, text}), <Q> length, <d> seconds that the batch
+took here, and that. `graph_child.py` speaks the same, with a graph in the place of the pickle.
 """
 
 import importlib
@@ -19,26 +20,38 @@ import socket
 import struct
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 ASKED = struct.Struct("<QQ")
-ANSWERED = struct.Struct("<cQ")
+ANSWERED = struct.Struct("<cQd")
 GOOD, BAD = b"K", b"E"
 _WORDS = 300
 """Characters of an exception that are told; its traceback goes to the log."""
 
 
-def main(place: int, lifeline: int, megabytes: int) -> None:
+class Scoring(Protocol):
+    """What answers batches; `width`: how many numbers a row has."""
+
+    @property
+    def width(self) -> int: ...
+
+    def scores(self, rows: int, numbers: bytearray, words: bytes) -> bytes:
+        """float64[N, k]; raises what it likes."""
+
+
+def main(arguments: Sequence[str], load: "Callable[[socket.socket], Scoring] | None" = None) -> None:
     """Answer until the parent closes the socket; end at once when it dies."""
+    place, lifeline, megabytes = map(int, arguments)
     end_with(lifeline)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     limit_memory(megabytes)
     with socket.socket(fileno=place) as parent:
         try:
-            answer = _loaded(parent)
+            answer = (load or _loaded)(parent)
         except EOFError:
             return
         except Exception as error:  # noqa: BLE001  whatever a pickle raises is told
@@ -52,12 +65,13 @@ def main(place: int, lifeline: int, megabytes: int) -> None:
             except MemoryError as error:  # the rest of the batch was not read: no other can be
                 _fail(parent, error)
                 return
+            began = time.perf_counter()
             try:
                 scores = answer.scores(rows, numbers, words)
             except Exception as error:  # noqa: BLE001  whatever an estimator raises is told
                 _fail(parent, error)
             else:
-                _say(parent, GOOD, scores)
+                say(parent, GOOD, scores, time.perf_counter() - began)
 
 
 def end_with(lifeline: int) -> None:
@@ -96,7 +110,7 @@ def limit_memory(megabytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard),) * 2)
 
 
-class _ShapeError(Exception):
+class ShapeError(Exception):
     """Scores that are not one row a row, one column a class."""
 
 
@@ -123,12 +137,12 @@ class Answering:
         if self.task == "regression":
             made = np.asarray(self.estimator.predict(frame), dtype=np.float64)
             if made.size != rows:
-                raise _ShapeError(f"predict gave {made.shape} for {rows} rows")
+                raise ShapeError(f"predict gave {made.shape} for {rows} rows")
             return np.ascontiguousarray(made).tobytes()
         found = np.asarray(self.estimator.predict_proba(frame), dtype=np.float64)
         known = np.asarray(getattr(self.estimator, "classes_", np.arange(self.classes)), dtype=np.int64)
         if found.shape != (rows, len(known)):
-            raise _ShapeError(f"predict_proba gave {found.shape} for {rows} rows and {len(known)} classes")
+            raise ShapeError(f"predict_proba gave {found.shape} for {rows} rows and {len(known)} classes")
         if len(known) == self.classes:
             return np.ascontiguousarray(found).tobytes()
         spread = np.zeros((rows, self.classes))
@@ -138,8 +152,8 @@ class Answering:
 
 def _loaded(parent: socket.socket) -> Answering:
     """Read the order, load the estimator, and say with which versions."""
-    told, size = ASKED.unpack(_read(parent, ASKED.size))
-    order = json.loads(_read(parent, told))
+    told, size = ASKED.unpack(read(parent, ASKED.size))
+    order = json.loads(read(parent, told))
     with parent.makefile("rb") as file:
         pickled = _Part(file, size)
         try:
@@ -153,7 +167,7 @@ def _loaded(parent: socket.socket) -> Answering:
             raise
     columns = [(name, bool(word)) for name, word in order["columns"]]
     answer = Answering(estimator, order["task"], order["classes"], columns, framing(columns))
-    _say(parent, GOOD, json.dumps({"versions": versions(reading.modules)}).encode())
+    say(parent, GOOD, json.dumps({"versions": versions(reading.modules)}).encode())
     return answer
 
 
@@ -227,14 +241,14 @@ def framing(columns: Sequence[tuple[str, bool]]) -> Callable[[int, bytearray, by
     return mixed
 
 
-def _batch(parent: socket.socket, answer: Answering) -> tuple[int, bytearray, bytes]:
-    rows, size = ASKED.unpack(_read(parent, ASKED.size))
+def _batch(parent: socket.socket, answer: Scoring) -> tuple[int, bytearray, bytes]:
+    rows, size = ASKED.unpack(read(parent, ASKED.size))
     numbers = rows * answer.width * 8
-    body = _read(parent, numbers + size)
+    body = read(parent, numbers + size)
     return rows, body[:numbers], bytes(body[numbers:])
 
 
-def _read(parent: socket.socket, size: int) -> bytearray:
+def read(parent: socket.socket, size: int) -> bytearray:
     """Exactly so many bytes; raises EOFError when the parent has closed."""
     data = bytearray(size)
     view, done = memoryview(data), 0
@@ -246,20 +260,21 @@ def _read(parent: socket.socket, size: int) -> bytearray:
     return data
 
 
-def _say(parent: socket.socket, what: bytes, body: bytes) -> None:
-    parent.sendall(ANSWERED.pack(what, len(body)) + body)
+def say(parent: socket.socket, what: bytes, body: bytes, seconds: float = 0.0) -> None:
+    parent.sendall(ANSWERED.pack(what, len(body), seconds) + body)
 
 
 def _fail(parent: socket.socket, error: Exception) -> None:
     traceback.print_exception(error)
-    if isinstance(error, _ShapeError):
+    if isinstance(error, ShapeError):
         kind, text = "shape", str(error)
     elif isinstance(error, MemoryError):
         kind, text = "memory", ""
     else:
-        kind, text = "raised", f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
-    _say(parent, BAD, json.dumps({"kind": kind, "text": text[:_WORDS]}).encode())
+        raised = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
+        kind, text = "raised", getattr(error, "problem", raised)
+    say(parent, BAD, json.dumps({"kind": kind, "text": text[:_WORDS]}).encode())
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:4]))
+    main(sys.argv[1:4])

@@ -18,7 +18,8 @@ from modelway.errors import EngineError
 from modelway.records import PythonModel
 from modelway.serving.python_child import ANSWERED, ASKED, BAD
 
-_CHILD = Path(__file__).with_name("python_child.py")
+_CHILD, _GRAPH_CHILD = (Path(__file__).with_name(name) for name in ("python_child.py", "graph_child.py"))
+ANOTHER = "release another version, or train this one again"
 START_SECONDS = 60.0
 """How long a process has to load its libraries and the estimator."""
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -28,13 +29,24 @@ _LARGEST_WORDS = 1 << 20
 @dataclass(frozen=True)
 class Launch:
     """How the process of one version is started: `pickle` reads the estimator, at each start; `interpreter` "" is this one;
-    `log` takes what it prints."""
+    `log` takes what it prints. `graph`: what is read is a graph, and `row_seconds` a row are allowed beyond the model's."""
 
     name: str
     model: PythonModel
     pickle: Callable[[], bytes]
     interpreter: str
     log: Path
+    graph: bool = False
+    row_seconds: float = 0.0
+
+    @property
+    def process(self) -> str:
+        """What is said of it."""
+        return f"the process of {self.name}" if self.graph else f"the Python process of {self.name}"
+
+    def seconds(self, rows: int) -> float:
+        """What one call may take."""
+        return self.model.seconds + rows * self.row_seconds
 
 
 @dataclass(frozen=True)
@@ -61,14 +73,14 @@ class Live:
             raise
         return cls(process, channel, lifeline, versions, time.monotonic())
 
-    def asked(self, frame: bytes, until: float, size: int) -> tuple[bool, bytes]:
-        """Whether the answer is scores, and its bytes. Raises TimeoutError, OSError, EOFError."""
+    def asked(self, frame: bytes, until: float, size: int) -> tuple[bool, bytes, float]:
+        """Whether the answer is scores, its bytes, and the seconds that it took there. Raises TimeoutError, OSError, EOFError."""
         self.channel.settimeout(max(0.001, until - time.monotonic()))
         self.channel.sendall(frame)
-        good, body = _answer(self.channel, until, size)
+        good, body, seconds = _answer(self.channel, until, size)
         if good and len(body) != size:
             raise EOFError("an answer of another size")
-        return good, body
+        return good, body, seconds
 
     def kill(self) -> None:
         self.lifeline.close()
@@ -80,7 +92,7 @@ class Live:
 def _started(launch: Launch) -> "tuple[subprocess.Popen[bytes], socket.socket, IO[bytes]]":
     ours, theirs = socket.socketpair()
     held, pulled = os.pipe()
-    own = bool(launch.interpreter)
+    own, child = bool(launch.interpreter), str(_GRAPH_CHILD if launch.graph else _CHILD)
     places = [str(theirs.fileno()), str(held), str(launch.model.megabytes)]
     secret = {name for name in os.environ if name.startswith("MODELWAY_")}
     inherited = {name: value for name, value in os.environ.items() if name not in secret}
@@ -88,7 +100,7 @@ def _started(launch: Launch) -> "tuple[subprocess.Popen[bytes], socket.socket, I
         launch.log.parent.mkdir(parents=True, exist_ok=True)
         with launch.log.open("ab") as log:
             process = subprocess.Popen(
-                [launch.interpreter or sys.executable, "-I" if own else "-P", str(_CHILD), *places],
+                [launch.interpreter or sys.executable, "-I" if own else "-P", child, *places],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -100,7 +112,7 @@ def _started(launch: Launch) -> "tuple[subprocess.Popen[bytes], socket.socket, I
         ours.close()
         os.close(pulled)
         raise EngineError(
-            f"the Python process of {launch.name} cannot be started: {launch.interpreter or sys.executable}: {error.strerror}",
+            f"{launch.process} cannot be started: {launch.interpreter or sys.executable}: {error.strerror}",
             "serving.python.interpreter is the path of a Python" if own else "free memory or processes",
             transient=not own,
         ) from error
@@ -114,6 +126,7 @@ def _ordered(launch: Launch, process: "subprocess.Popen[bytes]", channel: socket
     """Hand the estimator over, and wait until it is loaded."""
     model, until = launch.model, time.monotonic() + START_SECONDS
     told = {
+        "name": launch.name,
         "task": model.task,
         "classes": model.classes,
         "columns": [(column.name, column.kind == "word") for column in model.columns],
@@ -123,16 +136,16 @@ def _ordered(launch: Launch, process: "subprocess.Popen[bytes]", channel: socket
         channel.settimeout(START_SECONDS)
         channel.sendall(ASKED.pack(len(order), len(pickled)) + order)
         channel.sendall(pickled)
-        good, body = _answer(channel, until, _LARGEST_WORDS)
+        good, body, _ = _answer(channel, until, _LARGEST_WORDS)
     except TimeoutError as error:
-        problem = f"the Python process of {launch.name} was not ready within {START_SECONDS:g} s"
+        problem = f"{launch.process} was not ready within {START_SECONDS:g} s"
         raise EngineError(
             problem, f"see {launch.log}; a process with too little memory may hang", transient=True
         ) from error
     except (OSError, EOFError) as error:
         with suppress(subprocess.TimeoutExpired):
             process.wait(5)
-        problem = f"the Python process of {launch.name} died while it was loading ({ended(process.returncode)})"
+        problem = f"{launch.process} died while it was loading ({ended(process.returncode)})"
         raise EngineError(
             problem, f"see {launch.log}; a process with too little memory may hang", transient=True
         ) from error
@@ -141,9 +154,11 @@ def _ordered(launch: Launch, process: "subprocess.Popen[bytes]", channel: socket
         return dict(said["versions"])
     if said["kind"] == "memory":
         raise EngineError(
-            f"the Python process of {launch.name} needs more than {model.megabytes} MB to load",
-            "allow more: serving.python.memory in modelway.yaml",
+            f"{launch.process} needs more than {model.megabytes} MB to load",
+            ANOTHER if launch.graph else "allow more: serving.python.memory in modelway.yaml",
         )
+    if launch.graph:
+        raise EngineError(said["text"], ANOTHER)
     raise EngineError(
         f"the estimator of {launch.name} cannot be loaded in its process: {said['text']}",
         f"see {launch.log}; its Python needs numpy, pandas, cloudpickle and the libraries of model.py",
@@ -165,12 +180,12 @@ def _demand_proved(launch: Launch, versions: Mapping[str, str]) -> None:
         )
 
 
-def _answer(channel: socket.socket, until: float, size: int) -> tuple[bool, bytes]:
+def _answer(channel: socket.socket, until: float, size: int) -> tuple[bool, bytes, float]:
     head = _received(channel, ANSWERED.size, until)
-    kind, length = ANSWERED.unpack(head)
+    kind, length, seconds = ANSWERED.unpack(head)
     if length > max(size, _LARGEST_WORDS):
         raise EOFError("an answer that is too long")
-    return kind != BAD, bytes(_received(channel, length, until))
+    return kind != BAD, bytes(_received(channel, length, until)), seconds
 
 
 def _received(channel: socket.socket, size: int, until: float) -> bytearray:

@@ -39,10 +39,18 @@ class PythonProcess:
 
     def __init__(self, launch: Launch, *, pause: Callable[[int], float] = growing_pause) -> None:
         self._standing = _Standing(launch, pause)
+        self._last = threading.local()
         self.close = weakref.finalize(self, self._standing.end)
 
     def __call__(self, numbers: Numbers, words: Sequence[Sequence[str]]) -> list[list[float]]:
-        return self._standing.ask(numbers, words)
+        began, self._last.way = time.perf_counter(), 0.0
+        scores, seconds = self._standing.ask(numbers, words)
+        self._last.way = max(0.0, time.perf_counter() - began - seconds)
+        return scores
+
+    def way(self) -> float:
+        """Seconds of this thread's last call that went by on the way to the process and back, waiting for a turn included."""
+        return float(getattr(self._last, "way", 0.0))
 
     @property
     def versions(self) -> Mapping[str, str]:
@@ -74,13 +82,15 @@ class _Standing:
         live = self._live
         return live.process.pid if live is not None else None
 
-    def ask(self, numbers: Numbers, words: Sequence[Sequence[str]]) -> list[list[float]]:
-        model, rows = self._launch.model, len(numbers)
-        frame = _packed(self._launch.name, model, numbers, words)
-        if not self._turn.acquire(timeout=model.seconds):
+    def ask(self, numbers: Numbers, words: Sequence[Sequence[str]]) -> tuple[list[list[float]], float]:
+        launch, model, rows = self._launch, self._launch.model, len(numbers)
+        frame, allowed = _packed(launch.name, model, numbers, words), launch.seconds(len(numbers))
+        if not self._turn.acquire(timeout=allowed):
             raise EngineError(
-                f"the Python process of {self._launch.name} was busy with other requests for {model.seconds:g} s",
-                "send fewer at once, or allow more: serving.python.timeout in modelway.yaml",
+                f"{launch.process} was busy with other requests for {allowed:g} s",
+                "send fewer at once"
+                if launch.graph
+                else "send fewer at once, or allow more: serving.python.timeout in modelway.yaml",
                 transient=True,
             )
         try:
@@ -88,9 +98,9 @@ class _Standing:
             if live is None:
                 raise self._away()
             try:
-                good, body = live.asked(frame, time.monotonic() + model.seconds, rows * model.classes * 8)
+                good, body, seconds = live.asked(frame, time.monotonic() + allowed, rows * model.classes * 8)
             except TimeoutError:
-                self._gone(live, f"took longer than {model.seconds:g} s for {_rows(rows)} and was stopped")
+                self._gone(live, f"took longer than {allowed:g} s for {_rows(rows)} and was stopped")
                 raise self._away() from None
             except (OSError, EOFError) as error:
                 self._gone(live, "died")
@@ -100,7 +110,7 @@ class _Standing:
         if not good:
             raise self._refused(body, rows)
         scores: list[list[float]] = np.frombuffer(body, dtype="<f8").reshape(rows, model.classes).tolist()
-        return scores
+        return scores, seconds
 
     def end(self) -> None:
         """Never waits: it may be called wherever the last reference is dropped."""
@@ -139,13 +149,16 @@ class _Standing:
 
     def _away(self) -> EngineError:
         return EngineError(
-            f"the Python process of {self._launch.name} {self._problem}; it is being started again",
+            f"{self._launch.process} {self._problem}; it is being started again",
             f"try again in some seconds; what it printed is in {self._launch.log}",
             transient=True,
         )
 
     def _refused(self, body: bytes, rows: int) -> EngineError:
         told, name = json.loads(body), self._launch.name
+        if self._launch.graph:
+            memory = f"the graph of {name} needs more than {self._launch.model.megabytes} MB for {_rows(rows)}"
+            return EngineError(memory if told["kind"] == "memory" else told["text"], "roll back to the version before")
         if told["kind"] == "memory":
             return EngineError(
                 f"the Python model of {name} needs more than {self._launch.model.megabytes} MB for {_rows(rows)}",

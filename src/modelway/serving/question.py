@@ -8,6 +8,7 @@ from modelway.errors import ModelwayError
 from modelway.serving.answer import Answer
 from modelway.serving.models import Served
 from modelway.serving.servable import Row, Servable
+from modelway.serving.traced import Traced
 
 Upto = Mapping[str, int]
 """The position of the event log, by partition, up to which online values were built."""
@@ -35,6 +36,8 @@ class Question:
     """Whom the client has named for the drawing of shares; "": the version's own column says, or the request."""
     until: float | None = None
     """`time.perf_counter()` after which the client has no use for an answer."""
+    traced: Traced | None = None
+    """Of a sampled request."""
 
     @property
     def model(self) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelway.errors import DataError
+from modelway.serving.wording import shown
 
 _FLOATS = {"FP16": "e", "FP32": "f", "FP64": "d"}
 _WHOLE = {
@@ -30,7 +31,22 @@ _LENGTH = struct.Struct("<I")
 _NO_MISSING = "send a floating-point datatype, where NaN says that a value is missing"
 
 
-def read_raw(name: str, datatype: str, count: int, buffer: bytes | memoryview) -> list[Any]:
+Values = list[Any] | NDArray[Any]
+"""A tensor's values; many numbers stay an array."""
+
+
+def count_of(name: str, shape: Any) -> int:
+    """The values of a tensor of this shape; raises DataError for a shape that is no column's and no matrix's.
+
+    Looked at before it is multiplied: a million sizes have a product of as many digits.
+    """
+    good = isinstance(shape, list | tuple) and len(shape) in (1, 2) and all(type(n) is int and n >= 0 for n in shape)
+    if not good:
+        raise DataError(f"input {name!r}: shape is {shown(shape)}", "one tensor is one column: use [N] or [N, 1]")
+    return math.prod(shape)
+
+
+def read_raw(name: str, datatype: str, count: int, buffer: bytes | memoryview) -> Values:
     """The `count` values of the tensor `name`; raises DataError naming it when the bytes are no such values."""
     if datatype == "BYTES":
         return _read_texts(name, count, buffer)
@@ -43,16 +59,20 @@ def read_raw(name: str, datatype: str, count: int, buffer: bytes | memoryview) -
             "make shape, datatype and bytes agree",
         )
     if datatype == "BF16":
-        return _floats(name, (np.frombuffer(buffer, "<u2").astype("<u4") << 16).view("<f4"))
+        wide = (np.frombuffer(buffer, "<u2").astype("<u4") << 16).view("<f4")
+        return wide if count > _SHORT else listed(name, wide)
     if count <= _SHORT:
         return _few(name, datatype, count, buffer)
     values = np.frombuffer(buffer, _DTYPES[datatype])
-    if datatype in _FLOATS:
-        return _floats(name, values)
-    if datatype == "BOOL":
-        return _booleans(name, values.tolist())
-    whole: list[Any] = values.tolist()
-    return whole
+    return _booleans(name, values.tolist()) if datatype == "BOOL" else values
+
+
+def listed(name: str, values: Values) -> list[Any]:
+    """The values as JSON would have given them, None where a number is missing; raises DataError for an infinite one."""
+    if isinstance(values, list):
+        return values
+    made: list[Any] = values.tolist()
+    return made if values.dtype.kind != "f" or np.isfinite(values).all() else _missing_as_none(name, made)
 
 
 def _few(name: str, datatype: str, count: int, buffer: bytes | memoryview) -> list[Any]:
@@ -60,11 +80,6 @@ def _few(name: str, datatype: str, count: int, buffer: bytes | memoryview) -> li
     if datatype in _FLOATS:
         return finite(name, values)
     return _booleans(name, values) if datatype == "BOOL" else values
-
-
-def _floats(name: str, values: NDArray[Any]) -> list[Any]:
-    made: list[Any] = values.tolist()
-    return made if np.isfinite(values).all() else _missing_as_none(name, made)
 
 
 def finite(name: str, values: list[Any]) -> list[Any]:
@@ -120,8 +135,10 @@ def text_of(name: str, index: int, given: bytes) -> str:
         raise DataError(f"input {name!r}, index {index}: no UTF-8: {error.reason}", "send text in UTF-8") from error
 
 
-def write_raw(name: str, datatype: str, values: Sequence[Any]) -> bytes:
+def write_raw(name: str, datatype: str, values: Sequence[Any] | NDArray[Any]) -> bytes:
     """The values as bytes: None is NaN, and "" among texts. Raises DataError for what the datatype cannot hold."""
+    if isinstance(values, np.ndarray):
+        return np.ascontiguousarray(values, _DTYPES[datatype]).tobytes()
     if datatype == "BYTES":
         texts = [("" if value is None else value).encode() for value in values]
         return b"".join([part for text in texts for part in (_LENGTH.pack(len(text)), text)])

@@ -4,10 +4,16 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from modelway.records import Column
 
 Refusal = Callable[[Sequence[float], Sequence[str]], str]
 """Numbers and words of one row → why the model cannot answer it, or ""."""
+
+Doubt = Callable[[NDArray[np.float64]], NDArray[np.bool_]]
+"""Numbers [N][n] → which rows have a reason to be refused, as far as numbers give one."""
 
 
 def compile_refusal(refuses: Mapping[str, Any], columns: Sequence[Column]) -> Refusal:
@@ -41,3 +47,20 @@ def compile_refusal(refuses: Mapping[str, Any], columns: Sequence[Column]) -> Re
         return ""
 
     return refusal
+
+
+def compile_doubt(refuses: Mapping[str, Any], columns: Sequence[Column]) -> Doubt:
+    """The rules about numbers, for many rows at a look; the reasons are those of `compile_refusal`."""
+    names = [column.name for column in columns if column.kind == "number"]
+    missing, infinite = (np.isin(names, list(refuses.get(kind, ()))) for kind in ("missing", "infinite"))
+    beyond = np.array([float(refuses.get("beyond", {}).get(name, math.inf)) for name in names])
+    below = np.array([float(refuses.get("below", {}).get(name, -math.inf)) for name in names])
+
+    def doubt(numbers: NDArray[np.float64]) -> NDArray[np.bool_]:
+        found = (np.abs(numbers) > beyond) | (numbers < below)
+        found |= (np.isnan(numbers) & missing) | (np.isinf(numbers) & infinite)
+        return np.logical_or.reduce(found, axis=1)
+
+    if not any(refuses.get(kind) for kind in ("missing", "infinite", "beyond", "below")):
+        return lambda numbers: np.zeros(len(numbers), bool)
+    return doubt

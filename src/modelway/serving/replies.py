@@ -7,21 +7,21 @@ Outputs: `prediction` (BYTES: the class at the operating point; FP64: the value 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import orjson
 
 from modelway.errors import DataError, ModelwayError
 from modelway.records import Manifest
 from modelway.serving.answer import Answer
-from modelway.serving.servable import Input, Servable
+from modelway.serving.matrix_answers import MatrixAnswers
+from modelway.serving.servable import PREDICTION, PROBABILITY, REASON, Input, Servable
+from modelway.serving.status import told
 
-PREDICTION, REASON, PROBABILITY = "prediction", "reason", "probability_"
 PLATFORM = "onnxruntime_onnx"
 _DATATYPES = {"float": "FP64", "int": "INT64", "bool": "BOOL"}
 _FIX = "\n  fix: "
-
-
-def output_names(manifest: Manifest) -> tuple[str, ...]:
-    return (PREDICTION, *(PROBABILITY + name for name in manifest.classes), REASON)
+_MOST_BYTES = 8_000
+"""Of an error: a client's text, which is in many of them, may have megabytes."""
 
 
 def datatype_of(column: Input) -> str:
@@ -29,13 +29,15 @@ def datatype_of(column: Input) -> str:
     return _DATATYPES.get(column.type, "BYTES")
 
 
-def chosen_outputs(manifest: Manifest, wanted: Sequence[str] | None) -> tuple[str, ...]:
+def chosen_outputs(servable: Servable, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
     """The outputs to send; raises DataError for one that the model does not have."""
-    known = output_names(manifest)
-    for name in wanted or ():
+    known = servable.outputs
+    if wanted is None:
+        return known
+    for name in wanted:
         if name not in known:
             raise DataError(f"output {name!r} is unknown", f"ask for some of {', '.join(known)}")
-    return known if wanted is None else tuple(wanted)
+    return wanted
 
 
 def head_of(
@@ -56,11 +58,13 @@ def format_answers(
     servable: Servable, request: str, answers: Sequence[Answer], upto: Mapping[str, int], outputs: Sequence[str]
 ) -> bytes:
     """The response to an inference request."""
-    return orjson.dumps(head_of(servable, request, answers, upto, outputs))
+    return written(head_of(servable, request, answers, upto, outputs))
 
 
 def output_of(manifest: Manifest, name: str, answers: Sequence[Answer]) -> dict[str, Any]:
-    """One output tensor of answers, its data still Python's."""
+    """One output tensor of answers, its data still Python's, or an array of numbers with NaN for a missing one."""
+    if type(answers) is MatrixAnswers:
+        return _output_of_all(manifest, name, answers)
     datatype = "BYTES"
     data: list[Any]
     if name == REASON:
@@ -71,6 +75,26 @@ def output_of(manifest: Manifest, name: str, answers: Sequence[Answer]) -> dict[
         place = manifest.classes.index(name.removeprefix(PROBABILITY))
         datatype, data = "FP64", [a.scores[place] if a.scores else None for a in answers]
     return {"name": name, "datatype": datatype, "shape": [len(data)], "data": data}
+
+
+def _output_of_all(manifest: Manifest, name: str, answers: MatrixAnswers) -> dict[str, Any]:
+    datatype = "FP64"
+    data: Any
+    if name == REASON:
+        datatype, data = "BYTES", [answers.reasons.get(place, "") for place in range(len(answers))]
+    elif name == PREDICTION and manifest.classes:
+        datatype, data = "BYTES", np.array(manifest.classes, object)[answers.places].tolist()
+        for place in answers.reasons:
+            data[place] = None
+    else:
+        place = 0 if name == PREDICTION else manifest.classes.index(name.removeprefix(PROBABILITY))
+        data = np.ascontiguousarray(answers.scores[:, place])
+    return {"name": name, "datatype": datatype, "shape": [len(answers)], "data": data}
+
+
+def written(head: Mapping[str, Any]) -> bytes:
+    """A response as JSON; a missing number is null."""
+    return orjson.dumps(head, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def parse_answers(body: bytes) -> list[dict[str, Any]]:
@@ -93,7 +117,7 @@ def parse_answers(body: bytes) -> list[dict[str, Any]]:
 
 def format_error(error: ModelwayError) -> bytes:
     """The protocol's error form, the fix in the same text."""
-    return orjson.dumps({"error": str(error)})
+    return orjson.dumps({"error": told(error, _MOST_BYTES)})
 
 
 def parse_error(body: bytes) -> tuple[str, str]:
@@ -118,9 +142,7 @@ def format_metadata(servable: Servable, versions: Sequence[int], generation: int
         }
         for i in servable.inputs
     ]
-    outputs = [
-        {"name": n, "datatype": output_of(manifest, n, ())["datatype"], "shape": [-1]} for n in output_names(manifest)
-    ]
+    outputs = [{"name": n, "datatype": output_of(manifest, n, ())["datatype"], "shape": [-1]} for n in servable.outputs]
     return orjson.dumps(
         {
             "name": manifest.model,

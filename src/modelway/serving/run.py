@@ -12,16 +12,23 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from modelway.errors import ServerError
+from modelway.serving.access import Access
 from modelway.serving.answering import Answering
 from modelway.serving.app import make_app
 from modelway.serving.asking import Asking, Server
 from modelway.serving.front import Front
-from modelway.serving.models import keep_looking
+from modelway.serving.gauges import Gauges, watch_connections
+from modelway.serving.guarded import Guarded, knows
+from modelway.serving.measured import WIRE_REFUSALS
+from modelway.serving.models import Models, keep_looking
 from modelway.serving.rest import Rest
 from modelway.serving.wire.asgi import answering
+from modelway.serving.wire.heads import Refusal
 from modelway.serving.wire.limits import DEFAULT, Limits
 from modelway.serving.wire.listener import Listener
 
@@ -31,49 +38,59 @@ _QUEUE = 2048
 """Connections that may wait to be taken."""
 _GRACE_SECONDS = 10
 """How long requests under way, and then those in shadow, have to end."""
-_APART = 8
-"""Threads for what takes long, or asks the log."""
+_APART, _LOADING = 8, 4
+"""Threads for what takes long, or asks the log; and for models that somebody waits for."""
+_POLL_SECONDS = 0.01
 OTHER_PORT = "set another port in stack.yaml, serving: {port: 8081}, or 0 for a free one"
 OTHER_GRPC_PORT = "set another port in stack.yaml, serving: {grpc: {port: 8002}}, or 0 for a free one"
 
 
 @dataclass(frozen=True, slots=True)
 class GrpcPort:
-    """Where gRPC is answered; 0 is a free port. `shared`: several processes listen there, the kernel shares out who connects."""
+    """Where gRPC is answered; 0 is a free port. `shared`: several processes listen there, the kernel shares out who connects.
+
+    `credentials`: gRPC's, for TLS (see `grpc/secure.py`).
+    """
 
     number: int
     shared: bool = False
+    credentials: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """Where clients come in: a socket that was bound to `host` for HTTP, with `tls` or without, and a port for gRPC."""
+    """Where clients come in: a socket that was bound to `host` for HTTP, with `tls` or without, and a port for gRPC.
+
+    `access`: who may; None: everybody.
+    """
 
     listening: socket.socket
     host: str
     tls: ssl.SSLContext | None = None
     grpc: GrpcPort | None = None
     limits: Limits = DEFAULT
+    access: Access | None = None
 
     @property
     def url(self) -> str:
         return address(self.listening, self.host, "https" if self.tls else "http")
 
 
-def serve(server: Server, doors: Doors, *, says: Path, fsync_ms: float) -> None:
+def serve(server: Server, doors: Doors, *, says: Path, fsync_ms: float, alone: bool = True) -> None:
     """Answer until SIGTERM or SIGINT.
 
+    Its doors are open while models are still being loaded, if nobody else answers there (`alone`).
     `says` holds {"url", "pid"}, and "grpc" where gRPC is answered, while it is ready. Raises ServerError when its port is taken.
     """
     stop = threading.Event()
     try:
         with _runner() as runner:
             told = runner.run(_told())
-            server.models.look()
+            server.models.look(0.0)
             looking = keep_looking(server.models, _LOOK_SECONDS, stop)
             server.shadow.start()
             try:
-                runner.run(_until(told, server, doors, says, fsync_ms))
+                runner.run(_until(told, server, doors, says, fsync_ms, alone))
             finally:
                 _remove_own(says)
                 stop.set()
@@ -94,14 +111,16 @@ def _runner() -> asyncio.Runner:
 
 
 async def _told() -> asyncio.Event:
-    """Set when a signal came; one that comes while models are loaded is heard when they are."""
+    """Set when a signal came."""
     told, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
     return told
 
 
-async def _until(told: asyncio.Event, server: Server, doors: Doors, says: Path, fsync_ms: float) -> None:
+async def _until(told: asyncio.Event, server: Server, doors: Doors, says: Path, fsync_ms: float, alone: bool) -> None:
+    if not alone:
+        await _loaded(server.models, told)
     with ThreadPoolExecutor(_APART, "apart") as pool:
         asking, limits = asking_of(server, pool), doors.limits
         said: dict[str, object] = {"url": doors.url, "pid": os.getpid()}
@@ -110,14 +129,23 @@ async def _until(told: asyncio.Event, server: Server, doors: Doors, says: Path, 
             from modelway.serving.grpc.listener import open_listener
 
             second = await open_listener(
-                asking, doors.host, grpc.number, limits, shared=grpc.shared, fix=OTHER_GRPC_PORT
+                asking,
+                doors.host,
+                grpc.number,
+                limits,
+                shared=grpc.shared,
+                credentials=grpc.credentials,
+                access=doors.access,
+                fix=OTHER_GRPC_PORT,
             )
             said["grpc"] = f"{near(doors.host)}:{second.port}"
             stops.append(second.stop)
-        stops.append(listen(asking, doors.listening, limits, doors.tls).stop)
+        stops.append(listen(asking, doors.listening, limits, doors.tls, doors.access).stop)
         flushing = asyncio.create_task(server.log.keep_flushing(fsync_ms))
-        _write(says, said)
         try:
+            await _loaded(server.models, told)
+            if not told.is_set():
+                _write(says, said)
             await told.wait()
         finally:
             await asyncio.gather(*[stop(_GRACE_SECONDS) for stop in stops])
@@ -126,19 +154,43 @@ async def _until(told: asyncio.Event, server: Server, doors: Doors, says: Path, 
                 await flushing
 
 
+async def _loaded(models: Models, told: asyncio.Event) -> None:
+    """Wait until all that is released is loaded, or cannot be; or a signal came."""
+    while not (models.table.looked or models.table.problems.get("*") or told.is_set()):
+        await asyncio.sleep(_POLL_SECONDS)
+
+
 def asking_of(server: Server, pool: Executor) -> Asking:
     """What all edges of the running loop share; `pool` does what takes long."""
-    loading = ThreadPoolExecutor(1, "loading")
-    return Asking(server, Answering(server.log, server.shadow, server.clock, server.metrics, pool), loading)
+    loading, traces = ThreadPoolExecutor(_LOADING, "loading"), server.tracing is not None
+    answering = Answering(server.log, server.shadow, server.clock, server.metrics, pool, traces=traces)
+    asking = Asking(server, answering, loading)
+    server.metrics.watch(Gauges(server.metrics, asking).look)
+    return asking
 
 
 def listen(
-    asking: Asking, listening: socket.socket, limits: Limits = DEFAULT, tls: ssl.SSLContext | None = None
+    asking: Asking,
+    listening: socket.socket,
+    limits: Limits = DEFAULT,
+    tls: ssl.SSLContext | None = None,
+    access: Access | None = None,
 ) -> Listener:
     """From now on the running loop answers HTTP."""
     server = asking.server
-    front = Front(Rest(asking, limits.body), server.models.names, answering(make_app(server)))
-    return Listener(listening, front, limits, tls)
+    app = make_app(server, guarded=access is not None)
+    front = Front(Rest(asking, limits.body), server.models.names, answering(app))
+
+    def refused(refusal: Refusal) -> None:
+        server.metrics.count(WIRE_REFUSALS, status=str(refusal.status), reason=refusal.reason)
+
+    if access is None:
+        made = Listener(listening, front, limits, tls, refused)
+    else:
+        guarded = Guarded(front, access, app.routes)
+        made = Listener(listening, guarded, limits, tls, refused, partial(knows, access))
+    watch_connections(server.metrics, made)
+    return made
 
 
 def bind(host: str, port: int, fix: str = OTHER_PORT) -> socket.socket:
@@ -184,6 +236,14 @@ def near(host: str) -> str:
     return f"[{name}]" if ":" in name else name
 
 
+def pid_in(says: Path) -> int:
+    """The server that said where it answers; −1 where none has."""
+    try:
+        return int(json.loads(says.read_text())["pid"])
+    except (FileNotFoundError, json.JSONDecodeError):
+        return -1
+
+
 def _write(path: Path, said: dict[str, object]) -> None:
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     beside.write_text(json.dumps(said))
@@ -192,8 +252,5 @@ def _write(path: Path, said: dict[str, object]) -> None:
 
 def _remove_own(path: Path) -> None:
     """Another server may have taken the place meanwhile."""
-    try:
-        if json.loads(path.read_text()).get("pid") == os.getpid():
-            path.unlink()
-    except (FileNotFoundError, json.JSONDecodeError):
-        return
+    if pid_in(path) == os.getpid():
+        path.unlink(missing_ok=True)

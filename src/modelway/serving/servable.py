@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from modelway.records import Column, Manifest
-from modelway.serving.decision import Decide, decision_of
+from modelway.serving.decision import Decide, DecideAll, decision_of, decision_of_all
 from modelway.serving.onnxruntime import Run
 from modelway.serving.plain import Plain
-from modelway.serving.refusals import Refusal, compile_refusal
+from modelway.serving.refusals import Doubt, Refusal, compile_doubt, compile_refusal
 
 Row = Mapping[str, Any]
 Check = Callable[[Row], tuple[dict[str, Any], list[str]]]
@@ -18,8 +18,12 @@ Features = Callable[[Row, str, datetime, datetime], tuple[Sequence[float], Seque
 """(typed row, key, event time, what had arrived by then counts) → numbers and words in the order of the manifest's columns."""
 Upto = Callable[[], Mapping[int, int]]
 """The log position by partition up to which online values were built; {} for a model without windows."""
+Way = Callable[[], float]
+"""Seconds of this thread's last run that went by on the way to another process and back."""
 OWN_KEY = "_key"
 """The input under which a client may name a row of a model without a key column."""
+PREDICTION, REASON, PROBABILITY = "prediction", "reason", "probability_"
+"""Outputs; the last goes before the name of a class."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -45,15 +49,23 @@ class Servable:
     """Whether a request is answered whose prediction cannot be logged."""
     longest_wait: float = 0.25
     """Seconds that a request may wait for its turn; who would wait longer is refused."""
+    way: Way | None = None
+    """Of a challenger, whose graph answers in a process of its own: as champion it would not have this way to go."""
     required: tuple[str, ...] = field(init=False)
     optional: tuple[str, ...] = field(init=False)
+    outputs: tuple[str, ...] = field(init=False)
     decide: Decide = field(init=False)
+    decide_all: DecideAll = field(init=False)
+    doubt: Doubt = field(init=False)
 
     def __post_init__(self) -> None:
         made = {
             "required": tuple(i.name for i in self.inputs if i.required),
             "optional": tuple(i.name for i in self.inputs if not i.required),
+            "outputs": (PREDICTION, *(PROBABILITY + name for name in self.manifest.classes), REASON),
             "decide": decision_of(self.manifest),
+            "decide_all": decision_of_all(self.manifest),
+            "doubt": compile_doubt(self.manifest.refuses, self.manifest.columns),
         }
         for name, value in made.items():
             object.__setattr__(self, name, value)  # frozen for all others
@@ -91,6 +103,7 @@ def open_servable(
     sticky: str = "",
     serves_unlogged: bool = False,
     longest_wait: float = 0.25,
+    way: Way | None = None,
 ) -> Servable:
     """A version with what answers for it.
 
@@ -111,6 +124,7 @@ def open_servable(
         sticky=sticky,
         serves_unlogged=serves_unlogged,
         longest_wait=longest_wait,
+        way=way,
     )
 
 

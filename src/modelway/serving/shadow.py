@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from modelway.errors import ModelwayError
-from modelway.serving.answer import answer_rows, failed_rows
+from modelway.serving.answer import Answer, failed_rows
 from modelway.serving.log import PredictionLog, prediction_events
+from modelway.serving.matrix_answers import answer_request
 from modelway.serving.servable import Row, Servable
 
 _log = logging.getLogger("modelway.serving")
@@ -80,10 +81,12 @@ def score_in_shadow(log: PredictionLog, echo: Echo) -> None:
     upto: dict[str, int] = {}
     try:
         upto = {str(partition): offset for partition, offset in servable.upto().items()}
-        names = [f"{echo.request}/{index}" for index in range(len(echo.rows))]
-        answers = answer_rows(servable, names, echo.rows, echo.served)
-    except ModelwayError as error:
-        answers = failed_rows(servable, echo.request, echo.rows, echo.served, error.problem)
+        answers: Sequence[Answer] = answer_request(servable, echo.request, echo.rows, echo.served)
+    except Exception as error:  # noqa: BLE001 - whatever a challenger does is evidence about it
+        if not isinstance(error, ModelwayError):
+            _log.exception("%s@%d in shadow", servable.manifest.model, servable.number)
+        reason = error.problem if isinstance(error, ModelwayError) else "the server failed on this request"
+        answers = failed_rows(servable, echo.request, echo.rows, echo.served, reason)
     ms = (time.perf_counter() - began) * 1000
     log.write(
         servable.manifest.model,

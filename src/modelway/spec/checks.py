@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from modelway.spec.compose import compose_mistakes
 from modelway.spec.contract_checks import contract_mistakes
 from modelway.spec.document import Mistake
 from modelway.spec.fields import meant, nearest
@@ -10,7 +11,7 @@ from modelway.spec.model import Files, Gate, Spec
 from modelway.spec.names import LATENCIES, METRICS, SEARCH_METRICS
 from modelway.spec.units import parse_count, parse_duration
 
-_TRIGGERS = ("drift", "performance", "every 7d", "new_labels 1000")
+_TRIGGERS = ("drift", "performance", "every 7d", "new_labels 1000", "members")
 _SINKS = ("terminal", "file", "webhook:NAME")
 
 
@@ -24,6 +25,7 @@ def mistakes_of(spec: Spec, folder: str | None = None) -> list[Mistake]:
         *_decision(spec),
         *(m for number, gate in enumerate(spec.gates) for m in _gate(spec, number, gate)),
         *_serving(spec),
+        *_compose(spec),
         *_release(spec),
         *_afterwards(spec),
     ]
@@ -196,6 +198,19 @@ def _serving(spec: Spec) -> Iterator[Mistake]:
         yield Mistake(("serving", "python", "timeout"), "leaves no time to answer", "write for example 1s")
 
 
+def _compose(spec: Spec) -> Iterator[Mistake]:
+    if spec.compose is None:
+        return
+    yield from (Mistake(*one) for one in compose_mistakes(spec.compose))
+    for number, trigger in enumerate(spec.retraining.on):
+        if trigger != "members":
+            what = f"{trigger!r} is no reason to put models together anew: it learns nothing"
+            yield Mistake(("retraining", "on", number), what, "write on: [members], or on: []")
+    for key, asks in (("search", spec.training.search is not None), ("refit", spec.training.refit)):
+        if asks:
+            yield Mistake(("training", key), "a composition learns nothing", f"leave {key} out")
+
+
 def _release(spec: Spec) -> Iterator[Mistake]:
     steps = spec.release.canary
     shown = ", ".join(f"{step:.4g}" for step in steps)
@@ -249,6 +264,6 @@ def _is_trigger(text: str) -> bool:
     try:
         if name == "every":
             return bool(parse_duration(amount))
-        return bool(parse_count(amount)) if name == "new_labels" else text in ("drift", "performance")
+        return bool(parse_count(amount)) if name == "new_labels" else text in ("drift", "performance", "members")
     except ValueError:
         return False

@@ -14,11 +14,13 @@ from modelway.spec.model import Part
 from modelway.spec.units import write_duration
 
 DEFAULT = "default"
+MEMBERS = "the models asked"
+"""What a composition has from them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`origin` is `modelway.yaml:LINE`, or `default`; without the file at hand `modelway.yaml`."""
+    """`origin` is `modelway.yaml:LINE`, `default`, or `the models asked`; without the file at hand `modelway.yaml`."""
 
     key: str
     value: str
@@ -40,6 +42,8 @@ class _Origins:
             return DEFAULT
         if self.document is None:
             return "modelway.yaml"
+        if place not in self.document.lines and ("compose",) in self.document.lines:
+            return MEMBERS
         return f"{self.document.path.name}:{self.document.line(place)}"
 
 

@@ -20,13 +20,17 @@ if TYPE_CHECKING:
 P = TypeVar("P", bound=Part)
 
 
-def load_spec(path: Path) -> "Spec":
-    """The spec of a model; raises NotFoundError, and SpecError with a line for every mistake."""
+def load_spec(path: Path, above: tuple[str, ...] = ()) -> "Spec":
+    """The spec of a model; raises NotFoundError, and SpecError with a line for every mistake.
+
+    `above`: the compositions that ask this model, the outermost first.
+    """
     from modelway.spec.checks import mistakes_of
+    from modelway.spec.members import with_members
     from modelway.spec.model import Spec
     from modelway.spec.sources import with_sources
 
-    document = read_document(path)
+    document = with_members(read_document(path), load_spec, above)
     spec, mistakes = _read(document, Spec)
     if spec is not None:
         spec, unread = with_sources(spec, path.parent)

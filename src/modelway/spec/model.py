@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from modelway.spec.compose import Compose
 from modelway.spec.contract import Check, ColumnType, Rule
 from modelway.spec.part import Part
 from modelway.spec.units import Count, Duration, Share, parse_duration
@@ -306,7 +307,7 @@ class Monitoring(Part):
 
 class Retraining(Part):
     on: tuple[str, ...] = ("drift", "performance")
-    """drift, performance, `every 7d`, `new_labels 1000`."""
+    """drift, performance, `every 7d`, `new_labels 1000`; of a composition `members` alone: other versions of them serve."""
     cooldown: Duration = parse_duration("1d")
     """Shortest time between two automatic runs."""
     at_most: str = "3 per 7d"
@@ -328,6 +329,8 @@ class Spec(Part):
     """What is predicted: one of two classes, one of several, or a number."""
     data: Data
     """Where rows come from, and what their columns are for."""
+    compose: Compose | None = None
+    """Other models that answer together, in place of a model.py; task, data, contract and features are then theirs by default."""
     contract: dict[str, Rule] = Field(default_factory=dict)
     """By column: its type and what it may hold; columns not named here do not enter the model."""
     checks: tuple[Check, ...] = ()
@@ -357,4 +360,9 @@ class Spec(Part):
     @property
     def topic(self) -> str:
         """The topic of the event log that holds the source rows."""
-        return self.data.source if isinstance(self.data.source, str) else self.model
+        return self.data.source if isinstance(self.data.source, str) else self.rows_of
+
+    @property
+    def rows_of(self) -> str:
+        """The model that the source rows and their labels are named after: of a composition it may be one that it asks."""
+        return (self.compose.rows_of if self.compose else "") or self.model

@@ -28,8 +28,10 @@ where text is wanted a number is taken as it is written. A misspelt key is refus
 
 
 def spec_schema() -> dict[str, Any]:
-    """JSON Schema (2020-12) of modelway.yaml."""
-    return _schema(Spec, "modelway.yaml")
+    """JSON Schema (2020-12) of modelway.yaml; a composition may leave out what the models have that it asks."""
+    made = _schema(Spec, "modelway.yaml")
+    needed = [name for name in made["required"] if name != "model"]
+    return {**made, "required": ["model"], "anyOf": [{"required": needed}, {"required": ["compose"]}]}
 
 
 def stack_schema() -> dict[str, Any]:

@@ -10,7 +10,7 @@ def with_sources(spec: Spec, folder: Path) -> tuple[Spec, list[Mistake]]:
     """The spec with `source` filled in, and what cannot be read."""
     features, mistakes = dict(spec.features), list[Mistake]()
     for name, feature in spec.features.items():
-        if feature.python is None:
+        if feature.python is None or feature.source:  # a member's was read with the member
             continue
         place = ("features", name, "python")
         file, _, function = feature.python.rpartition(":")

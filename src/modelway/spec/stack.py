@@ -2,6 +2,7 @@
 
 import re
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
@@ -119,16 +120,19 @@ class Serving(Part):
     memory: int | None = Field(default=None, ge=256)
     """Megabytes that a serving process may hold: models are then loaded when somebody asks for them, and those that were used least
     recently make room. Absent: all that is released is loaded at the start."""
+    challengers: Literal["apart", "inside"] = "apart"
+    """apart: the graph of a version that is not the champion, in shadow or in a canary, answers in a process of its own, so that
+    nothing which it does can hurt the champion; about 60 MB for each release and serving process. inside: it answers in the server,
+    as a champion's does."""
     tls: ServingTls | None = None
     """Answer over TLS (1.2 or newer), and nothing in plain text."""
+    access_log: bool = False
+    """Whether every request that is answered is written to the server's log; what failed always is. It costs about a fifth of a
+    small request's processor time: for looking into something, not for ever."""
     grpc: Grpc | None = None
-    """The Open Inference Protocol over gRPC too, on a port of its own; absent: HTTP alone. Not together with `tls` yet."""
-
-    @model_validator(mode="after")
-    def _nothing_plain(self) -> "Serving":
-        if self.tls is not None and self.grpc is not None:
-            raise ValueError("grpc is not encrypted yet, and tls asks for nothing in plain text: leave one of them out")
-        return self
+    """The Open Inference Protocol over gRPC too, on a port of its own; absent: HTTP alone."""
+    access: Literal["open", "tokens"] = "open"
+    """`tokens`: who asks needs a bearer token, as `modelway token new` makes them, over HTTP and over gRPC. `open`: nobody does."""
 
 
 class DeltaTables(Part):
@@ -191,6 +195,28 @@ class Online(Part):
     """How late, by event time, a row may be asked for: events beyond that and the widest window are forgotten. Absent: none are."""
 
 
+class Traces(Part):
+    """Traces of requests, for a collector that takes OTLP over HTTP: OpenTelemetry's, Jaeger, Tempo (extra `tracing`)."""
+
+    endpoint: str
+    """Its address, without a password, such as http://collector:4318; /v1/traces is added. What the header Authorization must say
+    comes from MODELWAY_TRACING_AUTHORIZATION."""
+    sample: float = Field(default=0.01, ge=0, le=1)
+    """Which share of the requests that begin a trace is traced. One whose caller sends `traceparent` is traced if its caller is."""
+    service: str = Field(default="modelway", min_length=1)
+    """Under which name the traces are found."""
+
+    @field_validator("endpoint")
+    @classmethod
+    def _an_address(cls, endpoint: str) -> str:
+        address = urlsplit(endpoint)
+        if address.scheme not in {"http", "https"} or not address.hostname:
+            raise ValueError("write the collector's address, such as http://collector:4318")
+        if address.password or address.username:
+            raise ValueError("it holds a secret: set MODELWAY_TRACING_AUTHORIZATION instead")
+        return endpoint
+
+
 class Stack(Part):
     """One installation."""
 
@@ -206,6 +232,8 @@ class Stack(Part):
     """MLflow tracking URI; empty: SQLite in the workspace."""
     serving: Serving = Serving()
     """Where the server listens."""
+    tracing: Traces | None = None
+    """Where traces of requests go; absent: none are made."""
     features: Features = Features()
     """What computes features at scale."""
     online: Online = Online()

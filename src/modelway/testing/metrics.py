@@ -99,6 +99,11 @@ class MetricsChecks:
         metrics.level("waiting", None, topic="nobody's")
         assert seen() == {sample("waiting", topic="cards"): 0}
 
+    def test_who_is_watched_is_asked_whenever_somebody_looks(self, metrics: Metrics, seen: Seen) -> None:
+        heights = iter((3.0, 1.0))
+        metrics.watch(lambda: metrics.level("waiting", next(heights)))
+        assert [seen()[sample("waiting")] for _ in range(2)] == [3, 1]
+
     def test_threads_at_once_lose_nothing(self, metrics: Metrics, seen: Seen) -> None:
         def tell(model: str) -> None:
             for _ in range(500):

@@ -1,6 +1,6 @@
 """Matured rows become a training set: split, written as one Parquet artefact, described by a record."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import polars as pl
@@ -11,7 +11,7 @@ from modelway.records import Column, TableVersion, TrainingSet
 from modelway.spec.model import Spec
 from modelway.training.classes import ordered_classes, target_text
 from modelway.training.frames import empty_columns, normalised, parquet_bytes, read_training_set
-from modelway.training.split import HOLDOUT, OUT, TRAIN, split_rows, within_window
+from modelway.training.split import HOLDOUT, OUT, TRAIN, split_rows, within_window, without_learned
 
 
 def prepare(
@@ -24,11 +24,13 @@ def prepare(
     *,
     audit: Sequence[str] = (),
     too_young: int = 0,
+    learned: Callable[[pl.DataFrame], pl.Series] | None = None,
 ) -> TrainingSet:
     """Split the matured rows and store them; the same frame and spec give the same digest.
 
     `frame` holds `_key`, `_at` (null without an event time), `_target` and the columns, in any deterministic order; it is
     stored in order of `_at`, `_key`. Rows whose target is missing are not used and counted with `too_young`.
+    `learned` says of a composition which rows its members have learned from: they are not held out.
     `audit` names further columns of the frame that are stored apart, for fairness and costs.
     Raises TooLittleDataError and DataError, with counts.
     """
@@ -40,6 +42,8 @@ def prepare(
     counts = {} if spec.task == "regression" else dict(rows["_target"].value_counts().iter_rows())
     classes = ordered_classes(counts, spec.task, spec.data.positive) if counts else ()
     made = split_rows(rows, spec.training, by_time=by_time, classes=classes)
+    if learned is not None:
+        made = without_learned(rows, made, learned(rows), classes)
     kept = rows.with_columns(made.parts.alias("_part")).filter(pl.col("_part") != OUT)
     table = pl.concat(
         [kept.select(pl.col("_key").cast(pl.String), "_at", "_part", "_target"), normalised(kept, columns)],

@@ -52,6 +52,19 @@ def split_rows(rows: pl.DataFrame, training: Training, *, by_time: bool, classes
     return made
 
 
+def without_learned(rows: pl.DataFrame, made: Split, learned: pl.Series, classes: Sequence[str]) -> Split:
+    """What others have learned from is not held out. Raises TooLittleDataError when what is left can judge nothing."""
+    parts = pl.select(pl.when(learned & (made.parts == HOLDOUT)).then(pl.lit(TRAIN)).otherwise(made.parts)).to_series()
+    left = Split(parts.alias("_part"), made.cutoff)
+    if left.count(HOLDOUT) == 0:
+        raise TooLittleDataError(
+            f"the models that are asked have learned from all {made.count(HOLDOUT)} rows of the holdout",
+            "bring in rows that they have not seen, or write the split that they have: training.holdout and training.seed",
+        )
+    _demand_enough(rows, left, classes)
+    return left
+
+
 def _by_time(rows: pl.DataFrame, training: Training, classes: Sequence[str]) -> Split:
     at = rows["_at"]
     if at.null_count():

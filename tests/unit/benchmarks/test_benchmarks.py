@@ -66,6 +66,7 @@ def test_the_speed_of_serving_yields_figures_of_all_that_need_no_environment_of_
     result = serving_speed.measure(True)
     names = {one.name for one in result.figures}
     assert names >= {"modelway, matrix ÷ uvicorn: rate", "1,000 rows binary, 4 clients ÷ bare session.run: rate"}
+    assert names >= {f"rate that is left with {what}" for what in ("metrics and traces of 1 %", "prediction log")}
     assert not any("MLServer" in name for name in names)
     assert [note for note in result.notes if note.startswith("No figure: ")] == ["No figure: mlserver is left out"]
 

@@ -148,3 +148,16 @@ def test_over_any_sequence_cool_down_and_budget_are_kept(ticks, cooldown, count,
     for start in starts:
         inside = [s for s in starts if start - timedelta(hours=within) < s <= start]
         assert len(inside) <= count
+
+
+def test_a_composition_is_made_again_for_each_set_of_versions_that_serve():
+    policy = Retraining(on=("members",))
+    changed = facts(members=("loans@2", "score-card@7"), nothing_new=True)
+    found = decide(policy, changed, T0)
+    assert (found.answer, found.kind, found.key) == ("start", "members", "members-loans-2-score-card-7")
+    assert found.reason == "loans@2, score-card@7 now serves, and the champion asks another version"
+    assert decide(policy, facts(), T0).answer == "nothing"
+    assert decide(policy, facts(members=("loans@2",), frozen="stopped by ann"), T0).obstacle == "frozen"
+    assert decide(POLICY, changed, T0).kind is None, "a policy that does not name it"
+    early = facts(members=("loans@2",), runs=(FIRST, auto(-0.5, "members")))
+    assert decide(policy, early, T0).obstacle == "cooldown"

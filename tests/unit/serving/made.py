@@ -17,8 +17,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from modelway.clock import Clock
 from modelway.contracts.contract import contract_of, to_plain
+from modelway.events.block import STATES, rows_of, unpack
+from modelway.events.log import BLOCK
 from modelway.features.plan import plan_of
-from modelway.records import Manifest, OperatingPoint, Route, dumps
+from modelway.records import Composition, Manifest, OperatingPoint, Pinned, Route, dumps
 from modelway.spec.model import Spec
 from modelway.workspace import Places, Workspace
 
@@ -89,6 +91,43 @@ def put_version(workspace: Workspace, given: dict[str, Any] = LOANS, bias: float
     return workspace.artifacts.put(dumps(manifest))
 
 
+def put_composition(
+    workspace: Workspace, compose: dict[str, Any], members: dict[str, float | str], **changes: Any
+) -> str:
+    """The digest of a composition of versions 1: of models that differ in their bias alone, or by their digests."""
+    given = {**LOANS, "model": "pricing", "compose": compose}
+    features = {f"when {b['when']}": {"expr": b["when"]} for b in compose.get("route", ()) if "when" in b}
+    spec = Spec.model_validate({**given, "features": features})
+    plan = plan_of(spec)
+    pinned = tuple(
+        Pinned(
+            name,
+            1,
+            told if isinstance(told, str) else put_version(workspace, {**LOANS, "model": name}, bias=told, **changes),
+        )
+        for name, told in members.items()
+    )
+    assert spec.compose is not None
+    made = Composition(plan.columns, "binary", 2, compose, pinned)
+    manifest = Manifest(
+        model="pricing",
+        task="binary",
+        graph=workspace.artifacts.put(dumps(made)),
+        columns=plan.columns,
+        classes=CLASSES,
+        exactness="double",
+        contract=to_plain(contract_of(spec)),
+        features=plan.to_plain(),
+        operating_point=OperatingPoint(),
+        key="id",
+        event_time="",
+        entities=(),
+        spec=workspace.artifacts.put(dumps(spec.model_dump(mode="json", by_alias=True, exclude_unset=True))),
+        form="composed",
+    )
+    return workspace.artifacts.put(dumps(manifest))
+
+
 def make_workspace(root: Path, clock: Clock | None = None) -> Workspace:
     """A workspace whose server takes a free port."""
     places = Places(root)
@@ -117,11 +156,28 @@ def request(rows: list[dict[str, Any]], **extra: Any) -> dict[str, Any]:
 
 
 def predictions(workspace: Workspace, model: str = "loans") -> list[dict[str, Any]]:
-    """All prediction events in the log."""
-    return [json.loads(e.value) for e in workspace.log.read(f"{model}_predictions", {}, 1_000_000)]
+    """All predictions in the log, as an event of one row says them."""
+    events = workspace.log.read(f"{model}_predictions", {}, 1_000_000)
+    return [row for e in events for row in (_in_block(e.value) if e.content == BLOCK else [json.loads(e.value)])]
 
 
-def becomes(condition: Callable[[], Any], seconds: float = 15) -> Any:
+def _in_block(value: bytes) -> list[dict[str, Any]]:
+    block = unpack(value)
+    found = zip(rows_of(block), block.states.tolist(), block.scores.tolist(), block.places.tolist(), strict=True)
+    return [
+        {
+            **block.common,
+            **row,
+            "status": STATES[state],
+            "reason": block.reasons.get(n, ""),
+            "scores": [] if state else scores,
+            "prediction": None if state else block.classes[place] if block.classes else scores[0],
+        }
+        for n, (row, state, scores, place) in enumerate(found)
+    ]
+
+
+def becomes(condition: Callable[[], Any], seconds: float = 60) -> Any:
     """The condition's value as soon as it is true; fails after the bound."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -156,7 +212,7 @@ def running(
             env={**os.environ, **(env or {})},
         )
     try:
-        becomes(lambda: workspace.places.server.exists() or process.poll() is not None)
+        becomes(lambda: workspace.places.server.exists() or process.poll() is not None, 60)
         assert process.poll() is None, errors.read_text()
         yield json.loads(workspace.places.server.read_text())["url"], process
     finally:

@@ -21,11 +21,12 @@ from modelway.serving.asking import Server
 from modelway.serving.client import infer
 from modelway.serving.decision import decision_of
 from modelway.serving.log import PredictionLog, prediction_events
-from modelway.serving.models import Models
+from modelway.serving.models import ColdError, Models
 from modelway.serving.refusals import compile_refusal
 from modelway.serving.routes import choose
 from modelway.serving.servable import Servable, inputs_of, nowhere
 from modelway.serving.shadow import Echo, Shadow, score_in_shadow
+from tests.support.running import until
 from tests.support.serving import serving
 
 T0 = datetime(2026, 1, 5, tzinfo=UTC)
@@ -121,7 +122,7 @@ def test_whatever_is_sent_is_read_or_refused_with_place_and_fix(body):
 def test_replies_come_back_as_they_were_answered():
     one = servable()
     answers = answer_rows(one, ["q/0", "q/1", "q/2"], [{"id": "a", "income": 0.75}, {"id": "b"}, {"income": 2.0}], T0)
-    body = replies.format_answers(one, "q", answers, {"0": 3}, replies.output_names(MANIFEST))
+    body = replies.format_answers(one, "q", answers, {"0": 3}, one.outputs)
     parsed = replies.parse_answers(body)
     assert parsed[0] == {"prediction": "good", "probabilities": {"bad": 0.25, "good": 0.75}, "reason": "", "version": 1}
     assert [p["reason"] for p in parsed[1:]] == ["income: missing", "income: too large"]
@@ -162,6 +163,10 @@ def test_scores_that_nobody_can_use_are_invalid_in_their_row_only():
     found = answer_rows(broken, [f"q/{n}" for n in range(4)], [{"income": n / 10} for n in range(4)], T0)
     assert [a.status for a in found] == ["invalid", "ok", "invalid", "invalid"]
     assert "gave 1 scores for this row, expected 2" in found[2].reason
+    outside = servable(run=lambda numbers, words: [[-0.1, 1.1], [1.0000001, -1e-7], [0.0, 7.0]])
+    found = answer_rows(outside, [f"q/{n}" for n in range(3)], [{"income": n / 10} for n in range(3)], T0)
+    assert [a.status for a in found] == ["invalid", "ok", "invalid"]
+    assert found[2].reason == "the model's graph gave 7 where a probability is wanted"
 
 
 def test_an_event_says_whom_the_client_named_and_whether_it_named_the_version():
@@ -269,6 +274,87 @@ def test_a_version_that_cannot_be_loaded_leaves_the_old_one_serving():
     models.look()
     with pytest.raises(NotFoundError, match="served: none yet"):
         models.table.get("loans")
+
+
+def test_a_version_that_takes_long_to_load_keeps_no_other_waiting():
+    free, begun = threading.Event(), threading.Event()
+
+    def load(digest: str, model: str, number: int) -> Servable:
+        if model == "slow":
+            begun.set()
+            assert free.wait(30)
+        return servable(number, digest)
+
+    routes = {"slow": replace(route(1), model="slow"), "loans": route(1)}
+    models = Models(load, lambda: dict(routes))
+    models.look(0.0)
+    assert begun.wait(10)
+    models.warm("loans")
+    assert models.table.get("loans").newest.number == 1
+    routes["loans"] = route(2)
+    models.look(0.0)
+    models.warm("loans")
+    models.look(0.0)
+    until(lambda: models.table.get("loans").newest.number == 2)
+    assert not models.table.ready
+    with pytest.raises(ColdError):
+        models.table.get("slow")
+    free.set()
+    models.look()
+    assert models.table.ready
+    assert models.table.get("slow").newest.number == 1
+
+
+def test_who_is_asked_for_is_loaded_first():
+    free, order = threading.Event(), list[str]()
+
+    def load(digest: str, model: str, number: int) -> Servable:
+        order.append(model)
+        assert model == "m40" or free.wait(30)
+        return servable(number, digest)
+
+    routes = {f"m{n}": replace(route(1), model=f"m{n}") for n in range(50)}
+    models = Models(load, lambda: routes)
+    models.look(0.0)
+    models.warm("m40")
+    assert models.table.get("m40").newest.number == 1
+    assert len(order) < 10
+    free.set()
+    models.look()
+    assert sorted(order) == sorted(routes)
+    assert models.table.ready
+
+
+def test_a_challenger_is_loaded_as_such_and_once_more_as_champion():
+    told = list[tuple[str, int]]()
+
+    def apart(digest: str, model: str, number: int) -> Servable:
+        told.append(("apart", number))
+        return replace(servable(number, digest), way=lambda: 0.0)
+
+    def inside(digest: str, model: str, number: int) -> Servable:
+        told.append(("inside", number))
+        if number == 3:
+            raise EngineError("it does not fit")
+        return servable(number, digest)
+
+    routes: dict[str, Route] = {}
+    models = Models(inside, lambda: routes, challenger=apart)
+    for wanted in (route(1), route(1, shadow=2), route(1, 2, shadow=2), route(2, shadow=1), route(1)):
+        routes = {"loans": wanted}
+        models.look()
+        assert models.table.ready
+    assert told == [("inside", 1), ("apart", 2), ("inside", 2)]
+    for wanted in (route(1, shadow=3), route(3, shadow=1)):
+        routes = {"loans": wanted}
+        models.look()
+    assert told[3:] == [("apart", 3), ("inside", 3)]
+    served = models.table.get("loans")
+    assert (served.newest.number, served.newest.way is None) == (3, False)
+    assert "it does not fit" in models.table.problems["loans"]
+    routes = {"loans": route(1)}
+    models.look()
+    assert set(models.table.get("loans").known) == {1}
 
 
 def test_the_other_one_answers_in_shadow():
@@ -389,9 +475,7 @@ def test_a_request_is_tried_again_under_the_same_id():
         one = servable()
         rows = protocol.read_rows(protocol.parse_request(asked.content), ("income",))
         answers = answer_rows(one, [f"q/{n}" for n in range(len(rows))], rows, T0)
-        return httpx.Response(
-            200, content=replies.format_answers(one, "q", answers, {}, replies.output_names(MANIFEST))
-        )
+        return httpx.Response(200, content=replies.format_answers(one, "q", answers, {}, one.outputs))
 
     with httpx.Client(transport=httpx.MockTransport(answer)) as client:
         rows = [{"income": n / 10} for n in range(5)]

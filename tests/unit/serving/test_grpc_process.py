@@ -13,6 +13,7 @@ from modelway.serving.grpc.listener import SERVICE
 from modelway.serving.run import reserve
 from modelway.spec.load import load_stack
 from modelway.workspace import Workspace
+from tests.support.certificates import signed_by_itself
 from tests.unit.serving.made import make_workspace, predictions, put_version, route, running
 from tests.unit.serving.test_grpc import ONE, call, infer_request
 
@@ -66,10 +67,26 @@ def test_a_misspelt_key_is_told(workspace):
         load_stack(workspace.places.stack)
 
 
-def test_grpc_is_not_opened_in_plain_text_beside_tls(workspace):
-    workspace.places.stack.write_text("serving: {grpc: {port: 0}, tls: {certificate: a.pem, key: b.pem}}\n")
-    with pytest.raises(SpecError, match="not encrypted yet"):
-        load_stack(workspace.places.stack)
+@pytest.mark.parametrize("password", ["", "open sesame"])
+def test_beside_tls_grpc_is_answered_over_tls_alone(workspace, password):
+    certificate, key = signed_by_itself(workspace.places.root, password=password)
+    tls = f"tls: {{certificate: {certificate.name}, key: {key.name}}}"
+    workspace.places.stack.write_text(f"serving: {{port: 0, grpc: {{port: 0}}, {tls}}}\n")
+    opened = Workspace(workspace.places)
+    trusting = grpc.ssl_channel_credentials(certificate.read_bytes())
+    other = grpc.ssl_channel_credentials(signed_by_itself(workspace.places.models)[0].read_bytes())
+    named = (("grpc.ssl_target_name_override", "localhost"),)
+    with running(opened, env={"MODELWAY_SERVING_KEY_PASSWORD": password}) as (url, _):
+        address = str(grpc_address(opened))
+        assert url.startswith("https:")
+        with grpc.secure_channel(address, trusting, options=named) as channel:
+            assert call(channel, "ModelInfer", infer_request(ONE, True, id="s")).id == "s"
+        for refused in (grpc.secure_channel(address, other, options=named), grpc.insecure_channel(address)):
+            with refused as channel, pytest.raises(grpc.RpcError) as told:
+                call(channel, "ServerLive")
+            assert told.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert [event["request"] for event in predictions(opened)] == ["s"]
+    opened.close()
 
 
 def test_two_servers_do_not_share_a_port_in_silence(workspace):

@@ -1,6 +1,8 @@
 """Admission: quick versions share the loop, slow ones keep nobody waiting, what cannot be answered in time is refused at once."""
 
+import json
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -152,3 +154,33 @@ def test_a_lane_takes_as_many_as_its_time_allows():
     for _ in range(60):
         lane.pace.note(10, 50e-3, 10e-6)  # quick, on a busy machine
     assert lane.quick
+
+
+def test_what_a_challenger_refuses_and_the_champion_would_not_is_told_to_its_release():
+    slow, events = Gate(), []
+
+    def load(digest, model, number):
+        made = servable(number, run=slow if number == 2 else Gate())
+        return replace(made, **({"longest_wait": 1e-3, "upto": unhurried} if number == 2 else {"longest_wait": 60.0}))
+
+    shares = Route("loans", {"1": 0.5, "2": 0.5}, {"1": "d", "2": "e"}, 2)
+    models = Models(load, lambda: {"loans": shares})
+    models.look()
+    log = PredictionLog(lambda topic, new: events.extend(new), lambda: None)
+    body = [{"income": 0.5}] * 60
+    with (
+        serving(Server(models, log, Shadow(lambda echo: None, 1), WallClock())) as url,
+        httpx.Client(base_url=url, timeout=30, limits=httpx.Limits(max_connections=200)) as client,
+        ThreadPoolExecutor(100) as pool,
+    ):
+        for _ in range(20):
+            assert client.post("/predict/loans", json=body).status_code == 200
+        slow.open.clear()
+        waiting = [pool.submit(client.post, "/predict/loans", json=body) for _ in range(80)]
+        becomes(lambda: sum(one.done() for one in waiting) > 50)
+        slow.open.set()
+        statuses = Counter(one.result(30).status_code for one in waiting)
+    assert statuses[429] > 0
+    told = Counter((made["version"], made["status"]) for made in map(json.loads, (event.value for event in events)))
+    assert told[2, "error"] == statuses[429] * 60
+    assert told[1, "error"] == 0

@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,13 +14,16 @@ from modelway.errors import DiskFullError, EngineError
 from modelway.flow import figures
 from modelway.flow.online import FRESHNESS
 from modelway.metrics.port import HELP, Metrics
-from modelway.serving import measured, models
+from modelway.serving import composed, gauges, measured, models
 from modelway.serving.asking import Server
 from modelway.serving.log import PredictionLog
 from modelway.serving.models import Models
 from modelway.serving.shadow import Shadow
+from modelway.serving.wire.limits import Limits
 from modelway.testing.metrics import Sample, parse_exposition, sample
+from modelway.tracing.opentelemetry import SPANS
 from tests.support.serving import serving
+from tests.support.wire import Client
 from tests.unit.serving.made import CARDS, becomes, make_workspace, put_version, request, route, running
 from tests.unit.serving.test_core import route as core_route
 from tests.unit.serving.test_core import servable
@@ -55,7 +58,7 @@ def test_metrics_agree_with_the_requests_that_were_sent(workspace):
     workspace.traffic.apply(route("loans", digests, {1: 1.0}))
     workspace.traffic.apply(route("cards", {1: put_version(workspace, CARDS)}))
     with running(workspace) as (url, _), httpx.Client(timeout=20) as client:
-        assert told(client, url) == {}
+        assert {key: value for key, value in told(client, url).items() if value} == {sample(gauges.CONNECTIONS): 1}
 
         def ask(n: int) -> None:
             with httpx.Client(timeout=20) as mine:
@@ -172,13 +175,15 @@ def test_metrics_that_are_told_elsewhere_are_not_shown_here():
         def level(self, name: str, value: float | None, **labels: str) -> None:
             self.seen[name] += 1
 
+        def watch(self, look: Callable[[], None]) -> None: ...
+
         def ping(self) -> None: ...
 
     metrics = Elsewhere()
     server = server_with(Shadow(lambda echo: None, 9), metrics=metrics)
     answer, shown = asked_of(server, LOANS, "/metrics")
     assert (answer.status_code, shown.status_code) == (200, 404)
-    assert metrics.seen == {measured.REQUESTS: 1, measured.ROWS: 1, measured.SECONDS: 1}
+    assert metrics.seen == {measured.REQUESTS: 1, measured.ROWS: 1, measured.SECONDS: 1, measured.RUN: 1}
 
 
 def test_every_metric_of_the_server_is_explained_and_documented():
@@ -189,11 +194,33 @@ def test_every_metric_of_the_server_is_explained_and_documented():
         measured.DROPPED,
         measured.SWAPS,
         measured.UNLOGGED,
+        measured.RUN,
+        measured.ACCESS_REFUSALS,
+        measured.WIRE_REFUSALS,
         models.LOADS,
         models.EVICTIONS,
+        models.LOAD_SECONDS,
+        SPANS,
+        composed.MEMBER_ROWS,
     }
+    levels = {gauges.IN_FLIGHT, gauges.QUEUE, gauges.SHADOW, gauges.UNSYNCED, gauges.CONNECTIONS}
     ingestion = {figures.LAG_EVENTS, figures.LAG_SECONDS, figures.RATE, figures.REFUSED, figures.ROWS, figures.BREACHES}
     spool = {figures.SPOOL_EVENTS, figures.SPOOL_SECONDS, figures.SPOOL_BYTES, figures.SPOOL_LIMIT}
-    assert set(HELP) == measures | {FRESHNESS} | ingestion | spool
+    assert set(HELP) == measures | levels | {FRESHNESS} | ingestion | spool
     page = (Path(__file__).parents[3] / "docs" / "how-to" / "on-call.md").read_text()
     assert [name for name in HELP if f"| `{name}` |" not in page] == []
+
+
+def test_what_is_refused_before_it_is_a_request_is_counted():
+    server = server_with(Shadow(lambda echo: None, 9))
+    with serving(server, Limits(body=100)) as url, httpx.Client(base_url=url) as client:
+        for _ in range(2):
+            assert client.post(LOANS, content=b"a" * 101).status_code == 413
+        with Client(int(url.rpartition(":")[2])) as broken:
+            assert broken.send(b"rubbish\r\n\r\n").reply().status == 400
+        found = told(client, url)
+    assert {key: value for key, value in found.items() if key[0] == measured.WIRE_REFUSALS} == {
+        sample(measured.WIRE_REFUSALS, status="413", reason="body_size"): 2,
+        sample(measured.WIRE_REFUSALS, status="400", reason="malformed"): 1,
+    }
+    assert not [key for key in found if key[0] == measured.REQUESTS]

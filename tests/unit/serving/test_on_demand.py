@@ -7,18 +7,23 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 
+import grpc
 import httpx
 import pytest
 
 from modelway.clock import WallClock
 from modelway.errors import EngineError, StateError
 from modelway.records import Route
+from modelway.serving import measured
 from modelway.serving.asking import Server
+from modelway.serving.grpc import inference_pb2 as messages
+from modelway.serving.grpc.listener import SERVICE
 from modelway.serving.log import PredictionLog
-from modelway.serving.models import EVICTIONS, LOADS, ColdError, Models
+from modelway.serving.models import EVICTIONS, LOAD_SECONDS, LOADS, ColdError, Models
 from modelway.serving.room import Room
 from modelway.serving.shadow import Shadow
-from tests.support.serving import serving
+from modelway.testing.metrics import parse_exposition, sample
+from tests.support.serving import serving, serving_both
 from tests.unit.serving.test_core import MANIFEST, servable
 
 NAMES = [f"m{n}" for n in range(6)]
@@ -31,6 +36,7 @@ class Memory:
     def __init__(self, most: int) -> None:
         self.models: Models | None = None
         self.loaded, self.counted, self.high = list[str](), dict[str, int](), 0
+        self.took = list[tuple[str, float]]()
         self.room = Room(int((100 * most + 50) / 0.94), self.held, lambda: None)
         self.room.model = 100.0
 
@@ -50,7 +56,14 @@ def models_in(memory: Memory, load=None, routes=lambda: ROUTES) -> Models:
         memory.loaded.append(model)
         return servable(number, manifest=replace(MANIFEST, model=model))
 
-    made = Models(load or loaded, routes, seconds=lambda: next(seconds), room=memory.room, counted=memory.count)
+    made = Models(
+        load or loaded,
+        routes,
+        seconds=lambda: float(next(seconds)),
+        room=memory.room,
+        counted=memory.count,
+        observed=lambda name, value: memory.took.append((name, value)),
+    )
     memory.models = made
     made.look()
     return made
@@ -76,6 +89,8 @@ def test_nothing_is_loaded_before_it_is_asked_for_and_the_least_recently_used_go
     assert set(models.table.models) == {"m0", "m1", "m3"}
     assert memory.high <= 300
     assert memory.counted == {LOADS: 5, EVICTIONS: 2}
+    assert [name for name, _ in memory.took] == [LOAD_SECONDS] * 5
+    assert all(seconds > 0 for _, seconds in memory.took)
     models.look()
     assert set(models.table.models) == {"m0", "m1", "m3"}
 
@@ -145,6 +160,20 @@ def test_a_cold_model_that_cannot_be_loaded_says_why_and_the_others_go_on():
         refused = client.post("/predict/m1", json={"income": 0.75})
         assert (refused.status_code, "its graph is broken" in refused.json()["error"]) == (503, True)
         assert client.post("/predict/m0", json={"income": 0.75}).status_code == 200
+
+
+def test_a_call_for_a_cold_model_that_cannot_be_loaded_is_counted():
+    def load(digest, model, number):
+        raise EngineError("its graph is broken")
+
+    models, log = models_in(Memory(most=3), load), PredictionLog(lambda topic, events: None, lambda: None)
+    server = Server(models, log, Shadow(lambda echo: None, 1), WallClock())
+    with serving_both(server) as (url, address), grpc.insecure_channel(address) as channel:
+        call = channel.unary_unary(f"/{SERVICE}/ModelInfer")
+        with pytest.raises(grpc.RpcError, match="its graph is broken"):
+            call(messages.ModelInferRequest(model_name="m1").SerializeToString(), timeout=20)
+        found = parse_exposition(httpx.get(f"{url}/metrics").content)
+    assert found[sample(measured.REQUESTS, model="m1", version="", status="503")] == 1
 
 
 def test_a_slow_load_keeps_nobody_else_waiting():

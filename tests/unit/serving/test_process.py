@@ -20,7 +20,18 @@ from modelway.serving.client import infer
 from modelway.serving.run import bind
 from tests.unit.serving.made import CARDS, becomes, make_workspace, predictions, put_version, request, route, running
 
-HEAVY = {"mlflow", "pandas", "sklearn", "lightgbm", "polars", "ibis", "deltalake", "matplotlib", "optuna"}
+HEAVY = {
+    "mlflow",
+    "pandas",
+    "sklearn",
+    "lightgbm",
+    "polars",
+    "ibis",
+    "deltalake",
+    "matplotlib",
+    "optuna",
+    "opentelemetry",
+}
 ROWS = [{"id": f"r{n}", "income": float(n)} for n in range(3)]
 
 

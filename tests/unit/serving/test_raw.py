@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelway.errors import DataError
-from modelway.serving.raw import WIDTHS, read_raw, write_raw
+from modelway.serving.raw import WIDTHS, listed, read_raw, write_raw
 
 WHOLE = {
     **{f"INT{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)},
@@ -32,7 +32,7 @@ def tensors():
 @given(tensors())
 def test_what_is_written_is_read(tensor):
     datatype, values = tensor
-    read = read_raw("x", datatype, len(values), write_raw("x", datatype, values))
+    read = listed("x", read_raw("x", datatype, len(values), write_raw("x", datatype, values)))
     assert read == values
     assert [type(value) for value in read] == [type(value) for value in values]
 
@@ -45,9 +45,9 @@ def test_any_bytes_read_as_numpy_reads_them(datatype, data):
     buffer = memoryview(data)[: count * WIDTHS[datatype]]
     if kind == "f" and np.isinf(expected).any():
         with pytest.raises(DataError, match="infinite"):
-            read_raw("x", datatype, count, buffer)
+            listed("x", read_raw("x", datatype, count, buffer))
         return
-    assert read_raw("x", datatype, count, buffer) == [None if v != v else v for v in expected.tolist()]
+    assert listed("x", read_raw("x", datatype, count, buffer)) == [None if v != v else v for v in expected.tolist()]
 
 
 @given(st.lists(st.floats(width=32, allow_infinity=False) | st.none(), max_size=40))
@@ -56,7 +56,7 @@ def test_bf16_is_the_nearest_of_the_upper_halves(values):
         with pytest.raises(DataError, match="beyond what BF16 holds"):
             write_raw("x", "BF16", values)
         return
-    read = read_raw("x", "BF16", len(values), write_raw("x", "BF16", values))
+    read = listed("x", read_raw("x", "BF16", len(values), write_raw("x", "BF16", values)))
     for value, kept in zip(values, read, strict=True):
         if value is None or math.isnan(value):
             assert kept is None
@@ -96,7 +96,7 @@ def test_texts_of_any_bytes_are_read_whole_or_refused(count, data):
 )
 def test_bad_bytes_are_refused_by_name(datatype, count, data, said):
     with pytest.raises(DataError, match="input 'amount'") as refused:
-        read_raw("amount", datatype, count, data)
+        listed("amount", read_raw("amount", datatype, count, data))
     assert said in refused.value.problem
     assert refused.value.fix
 

@@ -154,6 +154,25 @@ def test_the_stack_is_all_defaults_when_it_says_nothing(tmp_path):
     assert load_stack(path).state == "postgresql://x"
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "says"),
+    [
+        ("collector:4318", "such as http://collector:4318"),
+        ("ftp://collector", "such as http://collector:4318"),
+        ("http://me:word@collector:4318", "MODELWAY_TRACING_AUTHORIZATION"),
+        ("https://word@collector", "MODELWAY_TRACING_AUTHORIZATION"),
+    ],
+)
+def test_where_traces_go_is_an_address_without_a_secret(tmp_path, endpoint, says):
+    path = tmp_path / "stack.yaml"
+    path.write_text(f"tracing: {{endpoint: '{endpoint}'}}\n")
+    with pytest.raises(SpecError, match=says) as error:
+        load_stack(path)
+    assert "word" not in str(error.value)
+    path.write_text("tracing: {endpoint: 'https://collector:4318/otlp', sample: 0.5}\n")
+    assert load_stack(path).tracing.sample == 0.5
+
+
 def test_the_stack_names_its_mistakes(tmp_path):
     path = tmp_path / "stack.yaml"
     path.write_text("serving: {prot: 1}\ntick_seconds: 0\n")

@@ -3,7 +3,15 @@
 import grpc
 
 from modelway.errors import DataError, EngineError, ModelwayError, NotFoundError, StateError
-from modelway.serving.status import BusyError, LateError, MethodError, TooLargeError
+from modelway.serving.status import (
+    BusyError,
+    ForbiddenError,
+    LateError,
+    MethodError,
+    TooLargeError,
+    UnauthenticatedError,
+    told,
+)
 
 _MOST_BYTES = 2_000
 """Of details: they travel among the trailers, in at most three times as many bytes, and a client takes 8 KB of them."""
@@ -11,6 +19,8 @@ _CODES: tuple[tuple[type[ModelwayError], grpc.StatusCode], ...] = (
     (TooLargeError, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (MethodError, grpc.StatusCode.UNIMPLEMENTED),
     (NotFoundError, grpc.StatusCode.NOT_FOUND),
+    (UnauthenticatedError, grpc.StatusCode.UNAUTHENTICATED),
+    (ForbiddenError, grpc.StatusCode.PERMISSION_DENIED),
     (LateError, grpc.StatusCode.DEADLINE_EXCEEDED),
     (BusyError, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (DataError, grpc.StatusCode.INVALID_ARGUMENT),
@@ -24,10 +34,5 @@ def code_of(error: ModelwayError) -> grpc.StatusCode:
 
 
 def details_of(error: ModelwayError) -> str:
-    """Problem and fix; a long problem is cut, so that the fix is still said."""
-    room = _MOST_BYTES - len(error.fix[:_MOST_BYTES].encode())
-    problem = error.problem.encode()
-    if len(problem) <= room:
-        return str(error)
-    cut = problem[: max(room, 200)].decode(errors="ignore") + "…"
-    return str(ModelwayError(cut, error.fix.encode()[: _MOST_BYTES - 200].decode(errors="ignore")))
+    """Problem and fix, as much of them as a client takes."""
+    return told(error, _MOST_BYTES)

@@ -22,7 +22,8 @@ from modelway.serving.models import ColdError, Table
 from modelway.serving.protocol import read_rows
 from modelway.serving.question import Question, Upto
 from modelway.serving.servable import Servable
-from modelway.serving.status import status_of
+from modelway.serving.traced import Traced
+from modelway.tracing.context import TRACEPARENT, TRACERESPONSE
 
 EXTENSIONS = ("model_repository",)
 
@@ -43,8 +44,12 @@ class Edge:
         left = context.time_remaining()
         if left is not None and left <= 0:
             await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline was over when the request was read")
+        traced = self._traced(context)
         try:
-            return await self._asked(body, left, version)
+            answer = self._asked(body, left, version, traced)
+            if traced is not None:
+                context.set_trailing_metadata(((TRACERESPONSE.decode(), traced.response.decode()),))
+            return await answer
         except ModelwayError as error:
             await context.abort(code_of(error), details_of(error))
             raise
@@ -55,16 +60,27 @@ class Edge:
         """One ModelStreamInferResponse a request, in their order; a refused one does not end the stream."""
         async for body in bodies:
             try:
-                reply = await self._asked(body, context.time_remaining(), version)
-                answered = messages.ModelInferResponse.FromString(reply)
+                asked = self._asked(body, context.time_remaining(), version, self._traced(context))
+                answered = messages.ModelInferResponse.FromString(await asked)
                 made = messages.ModelStreamInferResponse(infer_response=answered)
             except ModelwayError as error:
-                made = messages.ModelStreamInferResponse(error_message=str(error))
+                made = messages.ModelStreamInferResponse(error_message=details_of(error))
             yield made.SerializeToString()
 
-    def _asked(self, body: bytes, left: float | None, version: str | None) -> "asyncio.Future[bytes]":
+    def _traced(self, context: Any) -> Traced | None:
+        """Of a request that is sampled."""
+        if self._asking.begin is None:
+            return None
+        sent = [(key.encode(), value.encode() if isinstance(value, str) else value)
+                for key, value in context.invocation_metadata() or ()]  # fmt: skip
+        trace = self._asking.begin(dict(sent).get(TRACEPARENT), sent)
+        return None if trace is None else Traced(trace, time.perf_counter())
+
+    def _asked(
+        self, body: bytes, left: float | None, version: str | None, traced: Traced | None
+    ) -> "asyncio.Future[bytes]":
         """The reply to come, within the seconds that are `left` to the call; raises ModelwayError for what is refused at once."""
-        began, model, label, asking = time.perf_counter(), "", "", self._asking
+        began, model, label, request, asking = time.perf_counter(), "", "", "", self._asking
         reply: asyncio.Future[bytes] = self._loop.create_future()
         try:
             frame = parse_frame(body)
@@ -74,13 +90,18 @@ class Edge:
             request = asked.id or asking.new_id()
             servable = asking.choose(served, version, asked.routing_key, asked.first, request)
             label = str(servable.number)
-            outputs = replies.chosen_outputs(servable.manifest, asked.outputs)
+            outputs = replies.chosen_outputs(servable, asked.outputs)
             rows = read_rows(asked, servable.required, servable.optional)
         except ColdError:
-            asking.warm(model, lambda: self._follow(reply, body, left, version), reply.set_exception)
+
+            def refuse(error: ModelwayError) -> None:
+                asking.telemetry.refused(request or asking.new_id(), model, "", error, began, traced)
+                reply.set_exception(error)
+
+            asking.warm(model, lambda: self._follow(reply, body, left, version, traced), refuse)
             return reply
         except ModelwayError as error:
-            asking.measure(asking.known(model), label, status_of(error), began)
+            asking.telemetry.refused(request or asking.new_id(), asking.known(model), label, error, began, traced)
             raise
         gathered = asking.at_once(servable, len(body))
         context = (reply, outputs, bool(frame.raw_input_contents), gathered)
@@ -91,13 +112,22 @@ class Edge:
             min(times, default=None),
             asked.routing_key,
         )
+        if traced is not None:
+            traced.asked, question.traced = time.perf_counter(), traced
         (self._gathering if gathered else asking).ask(question, len(body))
         return reply
 
-    def _follow(self, reply: "asyncio.Future[bytes]", body: bytes, left: float | None, version: str | None) -> None:
+    def _follow(
+        self,
+        reply: "asyncio.Future[bytes]",
+        body: bytes,
+        left: float | None,
+        version: str | None,
+        traced: Traced | None,
+    ) -> None:
         """The model is in memory now: what becomes of the request becomes of `reply`."""
         try:
-            asked = self._asked(body, left, version)
+            asked = self._asked(body, left, version, traced)
         except ModelwayError as error:
             reply.set_exception(error)
             return
@@ -110,7 +140,7 @@ class Edge:
         made = self._replies.format(question.servable, question.request, answers, upto, outputs, raw)
         if not reply.done():  # the client has gone
             reply.set_result(made)
-        self._asking.measure(question.model, str(question.servable.number), 200, question.began)
+        self._asking.telemetry.answered(question)
 
     def _fail(self, question: Question, error: ModelwayError) -> None:
         reply, _, _, gathered = question.context
@@ -118,7 +148,7 @@ class Edge:
             self._gathering.answered()
         if not reply.done():
             reply.set_exception(error)
-        self._asking.measure(question.model, str(question.servable.number), status_of(error), question.began)
+        self._asking.telemetry.failed(question, error)
 
     # -- what is no inference ----------------------------------------------------------------------------------------------
 
@@ -183,6 +213,6 @@ def _metadata(servable: Servable, versions: Sequence[int]) -> Any:
     )
     for tensor in servable.inputs:
         made.inputs.add(name=tensor.name, datatype=replies.datatype_of(tensor), shape=[-1])
-    for name in replies.output_names(manifest):
+    for name in servable.outputs:
         made.outputs.add(name=name, datatype=replies.output_of(manifest, name, ())["datatype"], shape=[-1])
     return made

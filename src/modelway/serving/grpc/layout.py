@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from modelway.errors import DataError
-from modelway.serving.raw import CODES, WIDTHS, read_raw
+from modelway.serving.raw import CODES, WIDTHS, Values, count_of, read_raw
 
 Tensor = tuple[str, str, tuple[int, ...]]
 """Name, datatype, shape."""
@@ -33,8 +32,8 @@ class Layout:
 
     @staticmethod
     def of(given: Sequence[Tensor]) -> "Layout":
-        """Raises DataError for a negative size and for an unknown datatype."""
-        counts = tuple([_count(name, shape) for name, _, shape in given])
+        """Raises DataError for a shape that cannot be."""
+        counts = tuple([count_of(name, shape) for name, _, shape in given])
         places = tuple([place for place, (_, datatype, _) in enumerate(given) if datatype in _NUMBERS])
         kinds = [given[place][1] for place in places]
         return Layout(
@@ -68,12 +67,6 @@ class Layout:
             for place, (name, datatype, shape) in enumerate(self.given)
         }
 
-    def _read(self, place: int, raw: bytes) -> list[Any]:
+    def _read(self, place: int, raw: bytes) -> Values:
         name, datatype, _ = self.given[place]
         return read_raw(name, datatype, self.counts[place], raw)
-
-
-def _count(name: str, shape: Sequence[int]) -> int:
-    if any(size < 0 for size in shape):
-        raise DataError(f"input {name!r}: shape is {list(shape)}", "one tensor is one column: use [N] or [N, 1]")
-    return math.prod(shape)

@@ -1,6 +1,10 @@
-"""The gRPC server: its port, its limits, its calls, health and reflection."""
+"""The gRPC server: its port, its limits, its calls, health and reflection.
+
+grpcio's server for asyncio ends when a call's path is no UTF-8, whoever sent it: it is opened again at once.
+"""
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,40 +17,73 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from modelway.errors import ModelwayError, ServerError
+from modelway.serving.access import Access
 from modelway.serving.asking import Asking
 from modelway.serving.grpc import inference_pb2 as messages
 from modelway.serving.grpc.codes import code_of, details_of
 from modelway.serving.grpc.edge import Edge
+from modelway.serving.grpc.guarded import Guard
+from modelway.serving.grpc.reading import parsed
 from modelway.serving.models import VERSION_HEADER
 from modelway.serving.wire.limits import DEFAULT, Limits
 
 SERVICE: str = messages.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
 _LOOK_SECONDS = 0.1
-"""How often health is compared with the models' readiness."""
+"""How often health is compared with the models' readiness, and looked whether the server still stands."""
 _WINDOW = 1024 * 1024
 """Bytes of a call that may be on their way: fixed, since finding a width out costs a ping for each request that is read."""
 _CALLS_OF_ONE = 1_024
 """Calls under way on one connection; more wait in the client."""
 _PING_SECONDS = 10
 """Clients may ask for a sign of life this often, even without calls; the default, 5 minutes, cuts those that keep alive."""
+_log = logging.getLogger("modelway.serving")
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
-    """A server that answers; `port` is the one that it has."""
-
+class _Opened:
+    server: Any
+    health: Any
     port: int
-    _server: Any
-    _health: Any
-    _looking: "asyncio.Task[None]"
+
+
+class Listener:
+    """A server that answers; `port` is the one that it has. `again` opens another one at a port."""
+
+    def __init__(self, now: _Opened, again: Callable[[int], _Opened], asking: Asking) -> None:
+        self._now, self._again, self._asking, self.port = now, again, asking, now.port
+        self._looking = asyncio.create_task(self._look())
 
     async def stop(self, grace_seconds: float) -> None:
         """Take no more calls, let those under way end, then cut what is left."""
         self._looking.cancel()
         with suppress(asyncio.CancelledError):
             await self._looking
-        await self._health.enter_graceful_shutdown()
-        await self._server.stop(grace_seconds)
+        await self._now.health.enter_graceful_shutdown()
+        await self._now.server.stop(grace_seconds)
+
+    async def _look(self) -> None:
+        """For ever: who watches is told when the models become ready, or no longer are."""
+        before = self._asking.server.models.table.ready
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            now = self._asking.server.models.table.ready
+            if not self._now.server._server.is_running():
+                await self._open_again()
+            elif now != before:
+                await _tell(self._now.health, self._asking)
+            before = now
+
+    async def _open_again(self) -> None:
+        _log.error("gRPC has ended by itself, by a call that it could not read, and is opened again")
+        with suppress(UnicodeDecodeError):  # what has ended it
+            await self._now.server.stop(None)
+        try:
+            self._now = self._again(self.port)
+        except ServerError as error:  # the port is not free yet: at the next look
+            _log.error("%s", error)
+            return
+        await _tell(self._now.health, self._asking)
+        await self._now.server.start()
 
 
 async def open_listener(
@@ -57,22 +94,31 @@ async def open_listener(
     *,
     shared: bool = False,
     credentials: grpc.ServerCredentials | None = None,
+    access: Access | None = None,
     fix: str = "",
 ) -> Listener:
     """From now on the running loop answers. `port` 0 takes a free one, `shared` one that other processes may have too.
 
-    Without `credentials` nothing is encrypted. Raises ServerError, with this `fix`, when the address cannot be bound.
+    Without `credentials` nothing is encrypted; without `access` everybody is answered. Raises ServerError, with this `fix`, when
+    the address cannot be bound.
     """
-    edge = Edge(asking)
-    server = aio.server(options=_options(limits, shared), maximum_concurrent_rpcs=limits.connections)
-    server.add_generic_rpc_handlers((_Handlers(edge),))
-    servicer = health.aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
-    reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
-    taken = _bind(server, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", credentials, fix)
-    await _tell(servicer, asking)
-    await server.start()
-    return Listener(taken, server, servicer, asyncio.create_task(_keep_telling(servicer, asking)))
+    calls, guards = _Handlers(Edge(asking)), None if access is None else [Guard(access)]
+
+    def opened(number: int) -> _Opened:
+        server = aio.server(
+            interceptors=guards, options=_options(limits, shared), maximum_concurrent_rpcs=limits.connections
+        )
+        server.add_generic_rpc_handlers((calls,))
+        servicer = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+        reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+        taken = _bind(server, f"[{host}]:{number}" if ":" in host else f"{host}:{number}", credentials, fix)
+        return _Opened(server, servicer, taken)
+
+    first = opened(port)
+    await _tell(first.health, asking)
+    await first.server.start()
+    return Listener(first, opened, asking)
 
 
 def _options(limits: Limits, shared: bool) -> list[tuple[str, int]]:
@@ -118,7 +164,7 @@ class _Handlers(grpc.GenericRpcHandler):
 
 
 def _calls(edge: Edge) -> Mapping[str, Any]:
-    """Bytes in and bytes out for inference; messages for the rest."""
+    """Bytes in; what is no message is refused here, since gRPC would call it an error of the server."""
     asked: Mapping[str, Callable[[Any], Any]] = {
         "ServerLive": edge.live,
         "ServerReady": edge.ready,
@@ -134,8 +180,7 @@ def _calls(edge: Edge) -> Mapping[str, Any]:
         "ModelStreamInfer": grpc.stream_stream_rpc_method_handler(edge.stream),
         **{
             name: grpc.unary_unary_rpc_method_handler(
-                _answering(answer),
-                request_deserializer=getattr(messages, f"{name}Request").FromString,
+                _answering(answer, getattr(messages, f"{name}Request")),
                 response_serializer=getattr(messages, f"{name}Response").SerializeToString,
             )
             for name, answer in asked.items()
@@ -143,26 +188,15 @@ def _calls(edge: Edge) -> Mapping[str, Any]:
     }
 
 
-def _answering(answer: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
-    async def call(request: Any, context: Any) -> Any:
+def _answering(answer: Callable[[Any], Any], kind: Any) -> Callable[[Any, Any], Any]:
+    async def call(body: bytes, context: Any) -> Any:
         try:
-            return answer(request)
+            return answer(parsed(kind, body))
         except ModelwayError as error:
             await context.abort(code_of(error), details_of(error))
             raise
 
     return call
-
-
-async def _keep_telling(servicer: Any, asking: Asking) -> None:
-    """For ever: who watches is told when the models become ready, or no longer are."""
-    before = asking.server.models.table.ready
-    while True:
-        await asyncio.sleep(_LOOK_SECONDS)
-        now = asking.server.models.table.ready
-        if now != before:
-            await _tell(servicer, asking)
-            before = now
 
 
 async def _tell(servicer: Any, asking: Asking) -> None:

@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from modelway.errors import DataError
 from modelway.serving.grpc.inference_pb2 import ModelInferRequest, RequestFrame
 from modelway.serving.grpc.layout import Layout
-from modelway.serving.protocol import DATATYPES, Asked, identity, timeout_of
+from modelway.serving.protocol import DATATYPES, Asked, demand_few, identity, timeout_of
 from modelway.serving.raw import finite, text_of
 
 FIELDS: Mapping[str, str] = {
@@ -26,17 +26,17 @@ FIELDS: Mapping[str, str] = {
 }
 """Where the values of a datatype lie among a tensor's contents."""
 _SHARED_MEMORY, _CLASSIFICATION = "shared_memory_region", "classification"
-_MOST = 1_000
+_MOST = 500
 """Layouts that are kept; one is as large as a request without its values."""
-_LONGEST = 16 * 1024
-"""Bytes of the longest that is kept."""
+_LONGEST, _OBJECTS = 128 * 1024, 256
+"""Bytes of the longest that is kept, and those of the objects that each of its tensors is made of, however short its name."""
 _Tensor = ModelInferRequest.InferInputTensor
 _Output = ModelInferRequest.InferRequestedOutputTensor
 
 
 def parse_frame(body: bytes) -> Any:
     """The message, its tensors closed; raises DataError for bytes that are none."""
-    return _parsed(RequestFrame, body)
+    return parsed(RequestFrame, body, "ModelInferRequest")
 
 
 class Reading:
@@ -50,6 +50,7 @@ class Reading:
         """The frame with its tensors' values; raises DataError naming the input."""
         name = identity(frame.id)
         routing_key, timeout = _parameters(frame.parameters) if frame.parameters else ("", None)
+        demand_few("inputs", frame.inputs)
         inputs, outputs = tuple(frame.inputs), self._names(tuple(frame.outputs))
         raw = frame.raw_input_contents
         if not raw and inputs:
@@ -74,28 +75,31 @@ class Reading:
     def _names(self, outputs: tuple[bytes, ...]) -> tuple[str, ...] | None:
         if outputs in self._outputs:
             return self._outputs[outputs]
-        asked = [_parsed(_Output, output) for output in outputs]
+        demand_few("outputs", outputs)
+        asked = [parsed(_Output, output) for output in outputs]
         for output in asked:
             _demand_plain(f"output {output.name!r}", output.parameters)
-        names = tuple([output.name for output in asked])
+        names = tuple({output.name: None for output in asked})
         _keep(self._outputs, outputs, names)
         return names
 
 
 def _keep(kept: dict[tuple[bytes, ...], Any], key: tuple[bytes, ...], value: Any) -> None:
-    if sum(map(len, key)) > _LONGEST:
+    if sum(map(len, key)) + _OBJECTS * len(key) > _LONGEST:
         return
     if len(kept) >= _MOST:
         kept.pop(next(iter(kept)))
     kept[key] = value
 
 
-def _parsed(kind: Any, body: bytes) -> Any:
+def parsed(kind: Any, body: bytes, name: str = "") -> Any:
+    """A message of this kind; raises DataError, which calls it `name`, for bytes that are none."""
     try:
         return kind.FromString(body)
     except DecodeError as error:
         raise DataError(
-            f"the message is no ModelInferRequest: {error}", "send what inference.proto says, package inference"
+            f"the message is no {name or kind.DESCRIPTOR.name}: {error}",
+            "send what inference.proto says, package inference",
         ) from error
 
 
@@ -113,7 +117,7 @@ def _routing_key(given: Any) -> str:
 
 
 def _opened(inputs: Sequence[bytes]) -> list[Any]:
-    names, tensors = set[str](), [_parsed(_Tensor, given) for given in inputs]
+    names, tensors = set[str](), [parsed(_Tensor, given) for given in inputs]
     for place, tensor in enumerate(tensors):
         if tensor.name in names:
             raise DataError(f"inputs[{place}]: {tensor.name!r} is given twice", "send each input once")

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import orjson
 
 from modelway.serving.answer import Answer
@@ -74,4 +75,5 @@ def _tail(request: str, upto: Mapping[str, int]) -> Any:
 def _values(column: Mapping[str, Any]) -> list[Any]:
     if column["datatype"] == "BYTES":
         return [("" if value is None else value).encode() for value in column["data"]]
-    return [math.nan if value is None else value for value in column["data"]]
+    data = column["data"]
+    return data.tolist() if isinstance(data, np.ndarray) else [math.nan if value is None else value for value in data]

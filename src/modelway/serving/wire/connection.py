@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Any, cast
@@ -33,12 +33,21 @@ class Wire:
     """Seconds, at the last look: asking the loop for each request costs more than the precision is worth."""
     gone: Callable[[], None] = lambda: None
     """Called when a connection has ended."""
+    knows: Callable[[Mapping[bytes, bytes]], bool] | None = None
+    """Whether these headers' sender may send a large body; None: everybody may."""
+    refused: Callable[[Refusal], None] = lambda refusal: None
+    """Called for each request that is refused before it is one."""
     connections: set["Connection"] = field(default_factory=set)
     hosts: set[bytes | None] = field(default_factory=set)
     """Host headers that were looked at and are valid."""
     date: bytes = b""
     closing: bool = False
     """Each answer is the last of its connection."""
+    small: int = 0
+    """Bytes of a body that anybody may send."""
+
+    def __post_init__(self) -> None:
+        self.small = min(self.limits.body, self.limits.stranger_body)
 
     def look(self, now: float) -> None:
         """To be called every `limits.look` seconds."""
@@ -135,6 +144,7 @@ class Connection(asyncio.Protocol):
         if self._deaf:
             return
         self._deaf = True
+        self._wire.refused(refusal)
         self._waiting.append(refusal)
         if self._busy is None and not self._to_go_on:
             self._next()

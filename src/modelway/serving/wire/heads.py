@@ -11,11 +11,21 @@ _HOST = re.compile(rb"(?:\[[0-9a-fA-F:.]+\]|[\w.~!$&'()*+,;=%-]*)(?::[0-9]*)?", 
 _ABSOLUTE = re.compile(rb"https?://([^/?#]+)([^#]*)", re.IGNORECASE)
 
 
+REASONS = (
+    *("malformed", "version", "host", "coding", "target", "expectation"),
+    *("head_size", "header_count", "target_size", "body_size", "stranger_body", "slow_head", "slow_body"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What is answered instead of a request that cannot be read; nothing can be read behind it."""
+    """What is answered instead of a request that cannot be read; nothing can be read behind it.
+
+    `reason`: one of `REASONS`, by which it is counted.
+    """
 
     status: int
+    reason: str
     problem: str
     fix: str
 
@@ -25,18 +35,22 @@ def refused(method: bytes, version: str, headers: Sequence[Header]) -> Refusal |
     if method == b"CONNECT":
         return not_a_path()
     if version not in {"1.0", "1.1"}:
-        return Refusal(400, f"a request in HTTP/{version}", "speak HTTP/1.1")
+        return Refusal(400, "version", f"a request in HTTP/{version}", "speak HTTP/1.1")
     hosts = [value for name, value in headers if name == b"host"]
     if len(hosts) > 1 or (version == "1.1" and not hosts):
-        return Refusal(400, f"{len(hosts)} Host headers", "send one")
+        return Refusal(400, "host", f"{len(hosts)} Host headers", "send one")
     if hosts and not valid_host(hosts[0]):
-        return Refusal(400, "the Host header names no host", "send the name and port of the address that is asked")
+        return Refusal(
+            400, "host", "the Host header names no host", "send the name and port of the address that is asked"
+        )
     codings = [value.strip().lower() for name, value in headers if name == b"transfer-encoding"]
     if codings and (version == "1.0" or codings != [b"chunked"]):
-        return Refusal(400, "a transfer coding that is not read here", "send `Transfer-Encoding: chunked`, in HTTP/1.1")
+        return Refusal(
+            400, "coding", "a transfer coding that is not read here", "send `Transfer-Encoding: chunked`, in HTTP/1.1"
+        )
     expected = {value.lower() for name, value in headers if name == b"expect"}
     if version == "1.1" and not expected <= {b"100-continue"}:
-        return Refusal(417, "an unknown expectation", "expect 100-continue, or nothing")
+        return Refusal(417, "expectation", "an unknown expectation", "expect 100-continue, or nothing")
     return None
 
 
@@ -68,28 +82,33 @@ def without_upgrade(method: bytes, target: bytes, version: str, headers: Sequenc
 
 
 def not_a_path() -> Refusal:
-    return Refusal(400, "the request names no path of this server", "ask for a path such as /v2")
+    return Refusal(400, "target", "the request names no path of this server", "ask for a path such as /v2")
 
 
 def head_too_large(limits: Limits) -> Refusal:
-    return Refusal(431, "the headers are too large", f"send at most {limits.head:,} bytes")
+    return Refusal(431, "head_size", "the headers are too large", f"send at most {limits.head:,} bytes")
 
 
 def too_many_headers(count: int, limits: Limits) -> Refusal:
-    return Refusal(431, f"{count} headers", f"send at most {limits.headers}")
+    return Refusal(431, "header_count", f"{count} headers", f"send at most {limits.headers}")
 
 
 def target_too_long(limits: Limits) -> Refusal:
-    return Refusal(414, "the path is too long", f"use at most {limits.target:,} bytes")
+    return Refusal(414, "target_size", "the path is too long", f"use at most {limits.target:,} bytes")
 
 
 def body_too_large(limits: Limits) -> Refusal:
-    return Refusal(413, f"the body is larger than {limits.body:,} bytes", "send fewer rows in one request")
+    return Refusal(413, "body_size", f"the body is larger than {limits.body:,} bytes", "send fewer rows in one request")
+
+
+def body_of_a_stranger(limits: Limits) -> Refusal:
+    problem = f"the body is larger than {limits.stranger_body:,} bytes, and no token came with it that holds"
+    return Refusal(413, "stranger_body", problem, "send `Authorization: Bearer TOKEN`")
 
 
 def head_too_slow(limits: Limits) -> Refusal:
-    return Refusal(408, "the headers took too long", f"send them within {limits.head_within:g} s")
+    return Refusal(408, "slow_head", "the headers took too long", f"send them within {limits.head_within:g} s")
 
 
 def body_too_slow(limits: Limits) -> Refusal:
-    return Refusal(408, "the body took too long", f"send at least {limits.body_rate:,.0f} bytes a second")
+    return Refusal(408, "slow_body", "the body took too long", f"send at least {limits.body_rate:,.0f} bytes a second")

@@ -15,6 +15,8 @@ class Limits:
     """Path and query: 414."""
     body: int = 32 * 1024 * 1024
     """413; before it is read, where its length is declared."""
+    stranger_body: int = 64 * 1024
+    """The same where tokens are asked for and none is sent that holds."""
     connections: int = 10_000
     """Open at one time; more wait in the kernel's queue."""
     pipelined: int = 16

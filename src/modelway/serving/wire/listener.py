@@ -6,8 +6,10 @@ import logging
 import select
 import socket
 import ssl
+from collections.abc import Callable, Mapping
 
 from modelway.serving.wire.connection import Connection, Handle, Wire
+from modelway.serving.wire.heads import Refusal
 from modelway.serving.wire.limits import DEFAULT, Limits
 
 _log = logging.getLogger("modelway.serving")
@@ -19,17 +21,26 @@ _UNSENT = 128 * 1024
 
 
 class Listener:
-    """Takes connections from a listening socket, which others may share: one at each turn of the loop, so that all get some."""
+    """Takes connections from a listening socket, which others may share: one at each turn of the loop, so that all get some.
+
+    `refused` is told of each request that is refused before `handle` would have it; `knows`: see `Wire`.
+    """
 
     def __init__(
-        self, listening: socket.socket, handle: Handle, limits: Limits = DEFAULT, tls: ssl.SSLContext | None = None
+        self,
+        listening: socket.socket,
+        handle: Handle,
+        limits: Limits = DEFAULT,
+        tls: ssl.SSLContext | None = None,
+        refused: Callable[[Refusal], None] = lambda refusal: None,
+        knows: Callable[[Mapping[bytes, bytes]], bool] | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._listening, self._tls = listening, tls
         self._taking = self._stopping = self._short = self._said = False
         self._opening: set[asyncio.Task[None]] = set()
         self._looking: asyncio.TimerHandle | None = None
-        self.wire = Wire(handle, limits, self._loop.time(), gone=self._take)
+        self.wire = Wire(handle, limits, self._loop.time(), gone=self._take, refused=refused, knows=knows)
         listening.setblocking(False)
         self._look()
         self._take()

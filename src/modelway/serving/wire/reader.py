@@ -52,7 +52,9 @@ class Reader:
             if self._refusal is None:
                 if isinstance(error, httptools.HttpParserCallbackError):
                     raise  # a fault of this module
-                self._refusal = heads.Refusal(400, f"no request in HTTP/1.1: {error}", "send what RFC 9112 allows")
+                self._refusal = heads.Refusal(
+                    400, "malformed", f"no request in HTTP/1.1: {error}", "send what RFC 9112 allows"
+                )
             self._refuse_now(self._refusal)
         if self.reading:  # of a chunk that began with something else, it is not known how much is of this
             self._framing += 1 if self._mixed else size
@@ -99,8 +101,8 @@ class Reader:
             self._refuse(heads.too_many_headers(len(headers), limits))
         elif len(url) > limits.target:
             self._refuse(heads.target_too_long(limits))
-        elif length is not None and int(length) > limits.body:
-            self._refuse(heads.body_too_large(limits))
+        elif length is not None and int(length) > wire.small:
+            self._demand_room(int(length))
         self._method = self._parser.get_method()
         self._persistence = KEEP if self._parser.should_keep_alive() else CLOSE
         if (
@@ -122,8 +124,8 @@ class Reader:
         pieces = self._pieces
         self._got += len(body)
         self._framing, self._mixed = 0, True
-        if self._got > self._wire.limits.body:
-            self._refuse(heads.body_too_large(self._wire.limits))
+        if self._got > self._wire.small:
+            self._demand_room(self._got)
         if len(pieces) < _PIECES:
             pieces.append(body)
         elif len(pieces) == _PIECES:
@@ -191,6 +193,14 @@ class Reader:
                 self._parser.feed_data(rest)
             except httptools.HttpParserUpgrade as found:
                 rest = rest[found.args[0] :]
+
+    def _demand_room(self, size: int) -> None:
+        """For a body that is not small."""
+        wire = self._wire
+        if size > wire.limits.body:
+            self._refuse(heads.body_too_large(wire.limits))
+        if wire.knows is not None and not wire.knows(self._fields):
+            self._refuse(heads.body_of_a_stranger(wire.limits))
 
     def _refuse(self, refusal: heads.Refusal) -> None:
         """Called by the parser, which ends there."""

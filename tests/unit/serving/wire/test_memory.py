@@ -5,11 +5,13 @@ import gc
 import random
 import tracemalloc
 import weakref
+from collections import Counter
 
 import pytest
 
 from modelway.serving.tls import knowing, speaking
 from modelway.serving.wire.connection import Connection, Wire
+from modelway.serving.wire.heads import REASONS
 from tests.support.certificates import signed_by_itself
 from tests.support.wire import QUICK, chunked, get, post, quick, until, wired
 from tests.unit.serving.wire.test_properties import NASTY, well_formed
@@ -104,7 +106,9 @@ def broken(chance: random.Random) -> bytes:
 @pytest.mark.parametrize("count", [5_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
 @pytest.mark.timeout(1_200)
 def test_frames_broken_at_random(count, caplog):
+    told: Counter[tuple[int, str]] = Counter()
     chance, wire = random.Random(7), Wire(lambda it: it.respond(200, it.body), QUICK, 0.0)
+    wire.refused = lambda refusal: told.update([(refusal.status, refusal.reason)])
     wire.look(0.0)
     statuses: dict[int, int] = {}
     tracemalloc.start()
@@ -128,5 +132,7 @@ def test_frames_broken_at_random(count, caplog):
         tracemalloc.stop()
     assert wire.connections == set()
     assert set(statuses) <= {100, 200, 400, 408, 413, 414, 417, 431}
+    assert sum(told.values()) == sum(statuses.get(status, 0) for status in {status for status, _ in told})
+    assert {reason for _, reason in told} <= set(REASONS)
     assert min(statuses[200], statuses[400], statuses[408]) > count // 500
     assert caplog.records == []

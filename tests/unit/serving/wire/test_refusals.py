@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from modelway.serving.wire.heads import REASONS
 from modelway.serving.wire.limits import DEFAULT
 from tests.support.wire import Client, Reply, Served, chunked, get, post, quick, until, wired
 
@@ -22,6 +23,7 @@ def refused(served: Served, sent: bytes, status: int = 400, *, first: bytes = b"
     assert "fix: " in json.loads(reply.body)["error"]
     assert b"/smuggled" not in [target for _, target, _ in served.seen]
     assert len(served.seen) == bool(first)
+    assert [(one.status, one.reason in REASONS) for one in served.refused] == [(status, True)]
     return reply
 
 
@@ -159,6 +161,7 @@ def test_a_refusal_waits_for_the_answers_before_it(served, client):
 
 
 SMALL = quick(head=1_000, headers=20, target=200, body=5_000)
+REASON = {431: ("head_size", "header_count"), 414: ("target_size",), 413: ("body_size",)}
 LARGE = {
     "a header": (431, get("/", "A: " + "b" * 1_000)),
     "many headers": (431, get("/", *(f"A{n}: b" for n in range(20)))),
@@ -190,6 +193,8 @@ def test_what_is_too_large_is_refused(status, sent, pieces):
         (reply,) = client.replies()
         assert (reply.status, reply.headers["connection"]) == (status, "close")
         assert served.seen == []
+        (told,) = served.refused
+        assert told.reason in REASON[status]
 
 
 def test_just_not_too_large(loop):

@@ -26,6 +26,7 @@ def test_a_head_that_does_not_end(loop, sent):
         client.send(sent)
         assert ended_with(client, 408)
         assert served.seen == []
+        assert [told.reason for told in served.refused] == ["slow_head"]
 
 
 def test_a_head_that_comes_byte_by_byte(loop):
@@ -47,6 +48,7 @@ def test_a_body_that_does_not_end(loop, sent):
         client.send(sent)
         assert ended_with(client, 408)
         assert served.seen == []
+        assert [told.reason for told in served.refused] == ["slow_body"]
 
 
 @pytest.mark.parametrize("drip", [b"a", b"1;a=b\r\na\r\n"], ids=["declared", "in chunks"])

@@ -1,0 +1,1 @@
+"""Traces of requests, for whoever collects them: read `port.py`."""

@@ -1,0 +1,211 @@
+"""A matrix is answered, replied to and logged as its rows one by one are."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import orjson
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from modelway.errors import DataError
+from modelway.events.block import rows_of, unpack
+from modelway.events.log import BLOCK, Event, NewEvent
+from modelway.ingest.predictions import decode_predictions
+from modelway.records import Manifest, OperatingPoint
+from modelway.serving.answer import Answer, answer_rows
+from modelway.serving.binary import format_binary, parse_binary
+from modelway.serving.log import prediction_events
+from modelway.serving.matrix import LEAST, Matrix
+from modelway.serving.matrix_answers import MatrixAnswers, answer_request
+from modelway.serving.protocol import Asked, asked_of, read_rows
+from modelway.serving.refusals import compile_refusal
+from modelway.serving.replies import head_of, written
+from modelway.serving.servable import Row, Servable
+from tests.unit.flow.test_plain import SPEC, servable
+
+T0 = datetime(2026, 1, 5, 12, 30, 0, 250_000, tzinfo=UTC)
+NAMES = ("income", "age", "debt", "free")
+REFUSES = {"missing": ["debt"], "beyond": {"income": 9e5}, "below": {"free": -4.0}}
+POINTS = (OperatingPoint(), OperatingPoint(threshold=0.7, positive="no"))
+numbers = st.one_of(
+    st.floats(allow_infinity=False),
+    st.integers(-5, 60).map(float),
+    st.sampled_from([np.nan, -0.0, 18.0, 18.5, 1e6, 9e5, 2.0**53, -4.0, -5e-324]),
+)
+keys = st.one_of(st.none(), st.sampled_from(["a", " b ", "", 'ä{}"', "7"]))
+
+
+@st.composite
+def matrices(draw: st.DrawFn) -> Matrix:
+    """Good rows, some of them touched."""
+    count = draw(st.integers(LEAST, LEAST + 6))
+    made = np.tile(np.array([5e3, 30.0, 1.5, 0.25]), (count, 1)) + np.arange(count)[:, None]
+    for place, column, value in draw(
+        st.lists(st.tuples(st.integers(0, count - 1), st.integers(0, 3), numbers), max_size=8)
+    ):
+        made[place, column] = value
+    named = draw(st.booleans())
+    return Matrix(NAMES, made, {"id": draw(st.lists(keys, min_size=count, max_size=count))} if named else {})
+
+
+def scored(numbers: Sequence[Sequence[float]], words: Sequence[Sequence[str]], width: int) -> list[list[float]]:
+    """Some of them no numbers."""
+    del words
+    with np.errstate(all="ignore"):
+        first = np.nan_to_num(np.asarray(numbers, float)[:, :2]).sum(axis=1) % 1.0
+    first[(first > 0.4) & (first < 0.5)] = np.nan
+    return np.stack([first, 1 - first], axis=1)[:, :width].tolist()
+
+
+def version(classes: tuple[str, ...], point: OperatingPoint) -> Servable:
+    plain = servable(SPEC, plain=True)
+    manifest: Manifest = replace(plain.manifest, classes=classes, operating_point=point, refuses=REFUSES)
+    width = len(classes) or 1
+    refusal = compile_refusal(REFUSES, manifest.columns)
+    return replace(plain, manifest=manifest, refusal=refusal, run=lambda n, w: scored(n, w, width))
+
+
+versions = st.sampled_from([version((), POINTS[0]), *(version(("yes", "no"), point) for point in POINTS)])
+
+
+def one_by_one(of: Servable, rows: Sequence[Row]) -> list[Answer]:
+    return answer_rows(of, [f"q/{place}" for place in range(len(rows))], list(rows), T0)
+
+
+@settings(max_examples=150, deadline=None)
+@given(versions, matrices())
+def test_its_answers_are_those_of_its_rows(of, matrix):
+    found = answer_request(of, "q", matrix, T0)
+    assert isinstance(found, MatrixAnswers)
+    assert list(found) == one_by_one(of, matrix)
+    counted = {state: sum(a.status == state for a in found) for state in ("ok", "refused", "invalid")}
+    assert found.counts == {state: number for state, number in counted.items() if number}
+
+
+@settings(max_examples=100, deadline=None)
+@given(versions, matrices())
+def test_its_replies_are_those_of_its_rows(of, matrix):
+    outputs = of.outputs
+    ours, theirs = (
+        head_of(of, "q", answers, {"0": 7}, outputs)
+        for answers in (answer_request(of, "q", matrix, T0), one_by_one(of, matrix))
+    )
+    assert orjson.loads(written(ours)) == orjson.loads(written(theirs))
+    assert format_binary(ours, frozenset(outputs)) == format_binary(theirs, frozenset(outputs))
+
+
+def in_the_log(events: Sequence[NewEvent]) -> list[Event]:
+    return [Event("loans", 0, n, 1_000, e.key, e.value, e.content, {}) for n, e in enumerate(events)]
+
+
+def ingested(events: Sequence[NewEvent]) -> pl.DataFrame:
+    decoded = decode_predictions(in_the_log(events))
+    assert not decoded.bad.height
+    rows = decoded.rows
+    assert rows.select("_partition", "_offset", "_index").is_unique().all()
+    return rows.drop("_offset", "_index")
+
+
+@settings(max_examples=100, deadline=None)
+@given(versions, matrices(), st.sampled_from(["", "somebody"]), st.booleans())
+def test_the_lake_holds_the_same_of_it(of, matrix, caller, shadow):
+    told = {"served": T0, "ms": 1.25, "upto": {"0": 3}, "shadow": shadow, "pinned": bool(caller), "caller": caller}
+    events = prediction_events(of, "q", answer_request(of, "q", matrix, T0), **told)
+    assert [event.content for event in events] == [BLOCK]
+    ours, theirs = ingested(events), ingested(prediction_events(of, "q", one_by_one(of, matrix), **told))
+    assert ours.drop("row").equals(theirs.drop("row"))
+    assert list(map(json.loads, ours["row"])) == list(map(json.loads, theirs["row"]))
+
+
+def test_a_large_one_is_several_events_that_no_broker_refuses():
+    matrix = Matrix(NAMES, np.full((20_000, 4), 20.0))
+    of = version((), POINTS[0])
+    events = prediction_events(of, "q", answer_request(of, "q", matrix, T0), served=T0, ms=1, upto={})
+    assert len(events) > 1
+    assert max(len(event.value) for event in events) < 500_000
+    rows = ingested(events)
+    assert rows["index"].to_list() == list(range(20_000))
+    assert rows["key"].to_list() == [f"q/{n}" for n in range(20_000)]
+    assert [row["index"] for event in events for row in rows_of(unpack(event.value))] == list(range(20_000))
+
+
+def requests(matrix: Matrix, datatype: str) -> list[Asked]:
+    """The same rows in all forms that can carry them."""
+    count = len(matrix)
+    plain = [[None if value != value else value for value in row] for row in matrix.numbers.tolist()]
+    texts = [{"name": n, "datatype": "BYTES", "shape": [count], "data": list(v)} for n, v in matrix.texts.items()]
+    wide = {"name": "x", "datatype": datatype, "shape": [count, len(NAMES)]}
+    columns = [
+        {"name": name, "datatype": datatype, "shape": shape, "data": [row[place] for row in plain]}
+        for place, (name, shape) in enumerate(zip(NAMES, ([count], [count, 1], [count], [count]), strict=True))
+    ]
+    columns[1]["data"] = [[value] for value in columns[1]["data"]]
+    raw = matrix.numbers.astype({"FP64": "<f8", "FP32": "<f4"}[datatype]).tobytes()
+    head = orjson.dumps({"inputs": [{**wide, "parameters": {"binary_data_size": len(raw)}}, *texts]})
+    flat = [value for row in plain for value in row]
+    return [
+        asked_of({"inputs": [{**wide, "data": flat}, *texts]}),
+        asked_of({"inputs": [{**wide, "data": plain}, *texts]}),
+        asked_of({"inputs": [*texts, *columns]}),
+        parse_binary(head + raw, str(len(head)).encode()),
+    ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(matrices())
+def test_every_form_is_read_as_the_same_matrix(matrix):
+    for asked in requests(matrix, "FP64"):
+        found = read_rows(asked, NAMES, ("id", "at"))
+        assert list(found) == list(matrix)
+        if matrix.texts:
+            assert asked.first("id") == matrix.texts["id"][0]
+    assert sum(isinstance(read_rows(asked, NAMES, ("id", "at")), Matrix) for asked in requests(matrix, "FP64")) >= 3
+
+
+@settings(max_examples=60, deadline=None)
+@given(matrices(), st.integers(0, 3), st.sampled_from([np.inf, -np.inf]))
+def test_an_infinite_number_is_refused_by_name(matrix, column, value):
+    matrix.numbers[3, column] = value
+    asked = requests(matrix, "FP64")[-1]
+    with pytest.raises(DataError, match=f"input 'x', index {3 * 4 + column}: infinite"):
+        read_rows(asked, NAMES, ("id", "at"))
+
+
+@pytest.mark.parametrize(
+    ("tensor", "said"),
+    [
+        ({"shape": [20, 4], "data": [1.0] * 79}, "shape says 80 rows, data holds 79"),
+        ({"shape": [20, 4], "data": [1.0] * 79 + ["x"]}, "index 79: expected a number"),
+        ({"shape": [20, 4], "data": [1.0] * 79 + [True]}, "index 79: expected a number"),
+        ({"shape": [20, 4], "data": [[1.0] * 4] * 19 + [[1.0] * 3]}, "a row has not 4 values"),
+        ({"shape": [20, 3], "data": [1.0] * 60}, "'income' is missing"),
+    ],
+)
+def test_what_is_no_matrix_is_refused_as_ever(tensor, said):
+    asked = asked_of({"inputs": [{"name": "x", "datatype": "FP64", **tensor}]})
+    with pytest.raises(DataError, match=said):
+        read_rows(asked, NAMES)
+
+
+def test_a_matrix_with_a_key_beside_it_may_be_short():
+    tensors = [
+        {"name": "x", "datatype": "FP64", "shape": [1, 4], "data": [1, 2, 3, 4]},
+        {"name": "id", "datatype": "BYTES", "shape": [1], "data": ["k"]},
+    ]
+    (row,) = read_rows(asked_of({"inputs": tensors}), NAMES, ("id",))
+    assert row == {"income": 1, "age": 2, "debt": 3, "free": 4, "id": "k"}
+    tensors[1]["shape"], tensors[1]["data"] = [2], ["k", "l"]
+    with pytest.raises(DataError, match="'id' has 2 rows, but 'x' has 1"):
+        read_rows(asked_of({"inputs": tensors}), NAMES, ("id",))
+
+
+def test_a_row_with_a_time_of_its_own_is_judged_by_itself():
+    matrix = Matrix(NAMES, np.full((20, 4), 20.0), {"at": ["2026-01-01T00:00:00Z"] * 19 + ["yesterday"]})
+    found = answer_request(version((), POINTS[0]), "q", matrix, T0)
+    assert not isinstance(found, MatrixAnswers)
+    assert [answer.status for answer in found] == ["ok"] * 19 + ["refused"]
