@@ -32,7 +32,7 @@ _WIRE, _TOKEN = (400, 408, 413, 414, 417, 431), (401, 403)
 _FOUND, _INFERENCE = (404, 503), (404, 415, 429, 503, 504)
 _AGAIN = frozenset({429, 503})
 _JSON, _TEXT, _CSV, _OCTETS = "application/json", "text/plain", "text/csv", "application/octet-stream"
-_LENGTH = "Inference-Header-Content-Length"
+_LENGTH, _WHICH = "Inference-Header-Content-Length", "Modelway-Version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +147,7 @@ _PROPER = {"maxLength": LONGEST_ID, "type": "string"}
 _HEADERS: Mapping[str, Schema] = {
     _LENGTH: {"type": "integer", "minimum": 0, "description": "Bytes of the JSON; the tensors' bytes are behind it."},
     "Content-Encoding": {"enum": ["gzip", "deflate", "identity"]},
+    _WHICH: {"type": "string", "description": "A version's number, or what it is now: champion, challenger, former."},
     "modelway-model": {"type": "string", "description": "Which model is meant, where several are served."},
 }
 _SCHEMAS: Mapping[str, Schema] = {
@@ -230,7 +231,14 @@ def _inference(name: str, path: str) -> Operation:
     octets: Mapping[str, Schema] = {_OCTETS: {"type": "string", "contentMediaType": _OCTETS}}
     answers, takes = {**_json("InferResponse"), **octets}, {**_json("InferRequest"), **octets}
     return Operation(
-        name, "post", path, "Tensors in, tensors out", answers, takes, _INFERENCE, headers=(_LENGTH, "Content-Encoding")
+        name,
+        "post",
+        path,
+        "Tensors in, tensors out",
+        answers,
+        takes,
+        _INFERENCE,
+        headers=(_LENGTH, _WHICH, "Content-Encoding"),
     )
 
 
@@ -243,7 +251,7 @@ def _rows(name: str, path: str) -> Operation:
         _json("Predicted"),
         _json("Rows"),
         _INFERENCE,
-        headers=("Content-Encoding",),
+        headers=(_WHICH, "Content-Encoding"),
     )
 
 
@@ -256,7 +264,7 @@ def _invocation(name: str, path: str, *headers: str) -> Operation:
         _json("Predictions"),
         {**_json("Invocation"), _CSV: _NAME},
         _INFERENCE,
-        headers=(*headers, "Content-Encoding"),
+        headers=(*headers, _WHICH, "Content-Encoding"),
     )
 
 

@@ -11,10 +11,13 @@ from modelway.flow.serving import server_of
 from modelway.records import Route, loads
 from modelway.serving.grpc import inference_pb2 as messages
 from modelway.serving.grpc.listener import SERVICE
+from modelway.serving.models import VERSION_HEADER
+from modelway.serving.openapi import document
 from modelway.workspace import Workspace
 from tests.support.serving import serving_both
 from tests.unit.serving.made import make_workspace, predictions, put_version, request, route
 
+HEADER = "Modelway-Version"
 ROWS = [{"income": 1.5}]
 
 
@@ -100,6 +103,15 @@ def test_who_is_not_there_is_not_found(edges, absent):
         with pytest.raises(grpc.RpcError) as failed:
             edges.infer("absent", {"modelway-version": absent})
         assert failed.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+def test_the_document_of_the_protocol_names_the_header():
+    paths = document("1")["paths"]
+    named = {
+        path for path, one in paths.items() for p in one.get("post", {}).get("parameters", ()) if p["name"] == HEADER
+    }
+    assert {"/v2/models/{model}/infer", "/predict/{model}", "/invocations"} <= named
+    assert HEADER.lower() == VERSION_HEADER
 
 
 def test_without_a_header_shares_are_drawn(edges):
