@@ -11,6 +11,7 @@ HELP: Mapping[str, str] = {
     "modelway_online_lag_seconds": "Seconds that online values were behind the log when a request was answered, by model.",
     "modelway_swaps_total": "Exchanges of the versions that answer, under load, by model.",
     "modelway_unlogged_rows_total": "Rows that were answered though their prediction could not be logged, by model.",
+    "modelway_server_restarts_total": "Serving processes that ended by themselves and were started again, by worker.",
     "modelway_loads_total": "Models that were loaded because somebody asked for them.",
     "modelway_evictions_total": "Models that were taken out of memory to make room for others.",
     "modelway_ingestion_lag_events": "Events of a topic that its table has not seen.",

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from modelway.clock import WallClock
+from modelway.control.supervisor import RESTARTS
 from modelway.errors import DiskFullError, EngineError
 from modelway.flow import figures
 from modelway.flow.online import FRESHNESS
@@ -191,6 +192,7 @@ def test_every_metric_of_the_server_is_explained_and_documented():
         measured.UNLOGGED,
         models.LOADS,
         models.EVICTIONS,
+        RESTARTS,
     }
     ingestion = {figures.LAG_EVENTS, figures.LAG_SECONDS, figures.RATE, figures.REFUSED, figures.ROWS, figures.BREACHES}
     spool = {figures.SPOOL_EVENTS, figures.SPOOL_SECONDS, figures.SPOOL_BYTES, figures.SPOOL_LIMIT}
