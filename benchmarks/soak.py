@@ -22,6 +22,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import grpc
+import httpx
 import polars as pl
 
 from benchmarks.broken_models import MODEL, until, up
@@ -68,17 +69,18 @@ class Seen:
     """What the clients saw; used under `lock`."""
 
     wanted: int
+    over: bool = False
+    """Whether all has happened that was to happen: the clients go on until then, however many requests that takes."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     begun: int = 0
     answered: list[str] = field(default_factory=list)
     failed: list[tuple[float, str, str]] = field(default_factory=list)
     """When, over what, and how."""
-    by_version: Counter[str] = field(default_factory=Counter)
 
     def next(self) -> str:
         """The name of another request; "" when there were enough."""
         with self.lock:
-            if self.begun >= self.wanted:
+            if self.over and self.begun >= self.wanted:
                 return ""
             self.begun += 1
             return f"s{self.begun}"
@@ -112,13 +114,16 @@ def run(requests: int, rounds: int) -> Result:
         workspace = founded(root, _STACK, _RELEASE, _PATIENT)
         try:
             with up(root) as url:
-                until(lambda: _ready(root), "nothing is released")
+                until(lambda: _ready(url), "nothing is released")
                 seen, happened, kills = Seen(requests), Counter[str](), list[float]()
                 began = time.monotonic()
                 threads = _clients(url, str(json.loads((root / ".modelway/server.json").read_text())["grpc"]), seen)
                 trouble = _Trouble(root, workspace, seen, happened, kills)
-                for number in range(rounds):
-                    trouble.round(number, requests * (number + 1) // (rounds + 1))
+                try:
+                    for number in range(rounds):
+                        trouble.round(number, requests * (number + 1) // rounds)
+                finally:
+                    seen.over = True
                 for thread in threads:
                     thread.join()
                 seconds = time.monotonic() - began
@@ -128,8 +133,9 @@ def run(requests: int, rounds: int) -> Result:
             workspace.close()
 
 
-def _ready(root: Path) -> bool:
-    return (root / ".modelway/routes.json").exists() and MODEL in (root / ".modelway/routes.json").read_text()
+def _ready(url: str) -> bool:
+    """Whether any process answers for the model: each time on a connection of its own."""
+    return all(httpx.get(f"{url}/v2/models/{MODEL}/ready").status_code == 200 for _ in range(20))
 
 
 def _clients(url: str, address: str, seen: Seen) -> list[threading.Thread]:
@@ -211,30 +217,27 @@ class _Trouble:
     kills: list[float]
 
     def round(self, number: int, upto: int) -> None:
-        """One of each, then wait until so many requests were done."""
+        """One of each, under load, then wait until so many requests were done."""
+        there = self.seen.done
+        until(lambda: self.seen.done > there + 200, "the clients stand still", 600)
         self._kill(number % 2, signal.SIGKILL)
         self._kill((number + 1) % 2, signal.SIGTERM)
         self._modelway("renew")
         self.happened["renewals of both"] += 1
         made = pushed(self.workspace, f"soak-{number}")
         lifecycle.release(self.workspace, MODEL, made, "ann", "a soak")
-        if self._over(made) == "full":
-            self.happened["releases to the end"] += 1
-            self._modelway("rollback", MODEL, "--reason", "a soak")
-            self.happened["rollbacks"] += 1
+        until(lambda: self._is_over(made), "the release does not end", 600)
+        latest = store.latest(self.workspace.database, MODEL)
+        if latest is None or latest.state != "full":
+            raise RuntimeError(f"a sound version was not released: {latest}")
+        self.happened["releases to the end"] += 1
+        self._modelway("rollback", MODEL, "--reason", "a soak")
+        self.happened["rollbacks"] += 1
         until(lambda: self.seen.done >= upto, "the clients stand still", 36_000)
 
-    def _over(self, made: int) -> str:
-        """How the release ended, or "" if the requests did first."""
-
-        def ended() -> bool:
-            latest = store.latest(self.workspace.database, MODEL)
-            over = latest is not None and latest.version == made and latest.state not in ("waiting", "shadow", "canary")
-            return over or self.seen.done >= self.seen.wanted
-
-        until(ended, "the release does not end", 600)
+    def _is_over(self, made: int) -> bool:
         latest = store.latest(self.workspace.database, MODEL)
-        return latest.state if latest and latest.version == made else ""
+        return latest is not None and latest.version == made and latest.state not in ("waiting", "shadow", "canary")
 
     def _kill(self, worker: int, how: signal.Signals) -> None:
         place = self.root / f".modelway/server{f'-{worker}' if worker else ''}.json"

@@ -16,7 +16,7 @@ def test_nothing_fails_while_everything_happens():
     result = soak.run(6_000, rounds=1)
     assert missed(result) == []
     happened = {one.name: one.value for one in result.figures}
-    assert happened["requests"] == 6_000
+    assert happened["requests"] >= 6_000
     assert happened["kills (signal 9)"] == happened["ends (SIGTERM)"] == happened["renewals of both"] == 1
 
 
