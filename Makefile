@@ -1,5 +1,5 @@
 # Two commands on a fresh machine: `make demo`, `make test`. Each sets up what it needs with PyPI alone.
-.PHONY: help setup demo fraud test test-all check engines spark clients bench bench-data bench-serving prove-canary stack lock docs clean
+.PHONY: help setup demo fraud test test-all check engines spark clients bench bench-data bench-serving prove-canary soak stack lock docs clean
 PYTHON ?= 3.11
 VENV ?= .venv
 PY := $(VENV)/bin/python
@@ -49,6 +49,9 @@ bench-serving: setup  ## one row over HTTP beside MLServer, uvicorn and the leas
 
 prove-canary: setup  ## what releases promise and what they do, on simulated traffic, beside threshold rules; writes benchmarks/results/
 	@$(PY) -m benchmarks.prove_canary
+
+soak: setup  ## a million requests over HTTP and gRPC while serving processes are killed, ended and renewed; writes benchmarks/results/
+	@$(PY) -m benchmarks.soak
 
 stack:  ## install the core with the Python library of every engine to come, and import them all in one process
 	@bash tools/stack.sh

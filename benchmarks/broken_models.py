@@ -24,36 +24,22 @@ from statistics import median
 from typing import Any
 
 import httpx
-from onnx import TensorProto, helper
 
 from benchmarks.broken import ESTIMATORS, GRAPHS, estimator, turning
 from benchmarks.figures import Figure, Result, Target, figure
 from benchmarks.measure import Spread
+from benchmarks.sound import COLUMNS, MODEL, founded, manifest_of, registered
 from modelway import lifecycle
-from modelway.contracts.contract import contract_of, to_plain
-from modelway.features.plan import plan_of
-from modelway.records import Fit, Manifest, OperatingPoint, PythonModel, Release, Trigger, Validation, dumps
-from modelway.registry import versions
+from modelway.records import Fit, PythonModel, Release, dumps
 from modelway.rollout import store
 from modelway.serving.log import prediction_topic
 from modelway.serving.onnxruntime import open_session
 from modelway.state import runs
-from modelway.workspace import Workspace, create_workspace, open_workspace
+from modelway.workspace import Workspace
 
-MODEL = "loans"
 RATE = 20
-_WIDTH = 3
-_COLUMNS = [f"x{n}" for n in range(_WIDTH)]
 _BOUND = 120.0
-_SPEC = f"""\
-model: {MODEL}
-task: binary
-data: {{source: applications, key: id, target: good, positive: "1"}}
-contract:
-  id: {{type: string}}
-{"".join(f"  {name}: {{type: float}}" + chr(10) for name in _COLUMNS)}  good: {{type: int}}
-release: {{shadow: 20 requests, canary: [25%, 100%], promote_on: errors, guard: {{latency: 50%}}}}
-"""
+_RELEASE = "{shadow: 20 requests, canary: [25%, 100%], promote_on: errors, guard: {latency: 50%}}"
 
 
 @dataclass(frozen=True)
@@ -115,7 +101,7 @@ class Clients:
             await asyncio.gather(*tasks)
 
     async def _ask(self, client: httpx.AsyncClient, name: str) -> None:
-        tensors = [{"name": column, "datatype": "FP64", "shape": [1], "data": [1.0]} for column in _COLUMNS]
+        tensors = [{"name": column, "datatype": "FP64", "shape": [1], "data": [1.0]} for column in COLUMNS]
         try:
             reply = await client.post(f"/v2/models/{MODEL}/infer", json={"id": name, "inputs": tensors})
             self.came[name] = str(reply.status_code)
@@ -130,7 +116,7 @@ def up(root: Path) -> Iterator[str]:
         process = subprocess.Popen([sys.executable, "-m", "modelway", "up"], cwd=root, stdout=log, stderr=log)
         try:
             said = root / ".modelway/server.json"
-            _until(lambda: said.exists() or process.poll() is not None, "`modelway up` is not ready")
+            until(lambda: said.exists() or process.poll() is not None, "`modelway up` is not ready")
             if process.poll() is not None:
                 raise RuntimeError((root / "up.log").read_text())
             yield json.loads(said.read_text())["url"]
@@ -148,13 +134,13 @@ def run(pushes: int, seed: int) -> Result:
     order = drawn(pushes, seed)
     with tempfile.TemporaryDirectory() as place:
         root = Path(place) / "bank"
-        workspace = _founded(root)
+        workspace = founded(root, "serving: {port: 0}\ntick_seconds: 0.2\n", _RELEASE)
         try:
             with up(root) as url:
-                _until(lambda: httpx.get(f"{url}/v2/models/{MODEL}/ready").status_code == 200, "nothing is released")
+                until(lambda: httpx.get(f"{url}/v2/models/{MODEL}/ready").status_code == 200, "nothing is released")
                 clients = Clients(url)
                 with clients.going():
-                    _until(lambda: list(clients.came.values()).count("200") > 5 * RATE, "nothing is answered")
+                    until(lambda: list(clients.came.values()).count("200") > 5 * RATE, "nothing is answered")
                     slow = _turns(workspace)
                     ends = [_pushed(workspace, number, push, slow) for number, push in enumerate(order, 1)]
             return _told(order, ends, clients.came, _events(workspace))
@@ -162,74 +148,11 @@ def run(pushes: int, seed: int) -> Result:
             workspace.close()
 
 
-def _founded(root: Path) -> Workspace:
-    create_workspace(root, "serving: {port: 0}\ntick_seconds: 0.2\n").close()
-    project = root / "models" / MODEL
-    project.mkdir(parents=True)
-    (project / "modelway.yaml").write_text(_SPEC)
-    (project / "model.py").write_text("def build(params):\n    raise NotImplementedError\n")
-    workspace = open_workspace(root)
-    _registered(workspace, "sound", _manifest(workspace, _sound()))
-    lifecycle.release(workspace, MODEL, 1, "ann", "the first")
-    return workspace
-
-
-def _sound() -> bytes:
-    nodes = [
-        helper.make_node("ReduceSum", ["numbers"], ["sum"], keepdims=1),
-        helper.make_node("Sigmoid", ["sum"], ["one"]),
-        helper.make_node("Sub", ["all", "one"], ["other"]),
-        helper.make_node("Concat", ["other", "one"], ["scores"], axis=1),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "sound",
-        [helper.make_tensor_value_info("numbers", TensorProto.DOUBLE, [None, _WIDTH])],
-        [helper.make_tensor_value_info("scores", TensorProto.DOUBLE, None)],
-        [helper.make_tensor("all", TensorProto.DOUBLE, [1, 1], [1.0])],
-    )
-    graph.node[0].input.append("axes")
-    graph.initializer.append(helper.make_tensor("axes", TensorProto.INT64, [1], [1]))
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    return bytes(made.SerializeToString())
-
-
-def _manifest(workspace: Workspace, graph: bytes) -> Manifest:
-    spec = workspace.spec(MODEL)
-    plan = plan_of(spec)
-    put = workspace.artifacts.put
-    return Manifest(
-        model=MODEL,
-        task="binary",
-        graph=put(graph),
-        columns=plan.columns,
-        classes=("0", "1"),
-        exactness="double",
-        contract=to_plain(contract_of(spec)),
-        features=plan.to_plain(),
-        operating_point=OperatingPoint(),
-        key="id",
-        event_time="",
-        entities=(),
-        spec=put(dumps(spec.model_dump(mode="json", by_alias=True, exclude_unset=True))),
-    )
-
-
-def _registered(workspace: Workspace, run_id: str, manifest: Manifest) -> int:
-    """As a run would that found nothing wrong; the version's number."""
-    database, now = workspace.database, workspace.clock.now()
-    runs.open_run(database, run_id, MODEL, Trigger("manual", "a push"), now)
-    digest = workspace.artifacts.put(dumps(manifest))
-    made = versions.register(database, MODEL, run_id, digest, Validation((), (), OperatingPoint()), now)
-    runs.finish(database, run_id, now)
-    return made.number
-
-
 def _turns(workspace: Workspace) -> int:
     """Of a graph that takes 100 times what a request takes now, in the middle."""
     took = median(event["ms"] for event in _events(workspace) if not event["shadow"]) / 1000
-    one, began = open_session(turning(_WIDTH, 100_000), "calibration"), time.perf_counter()
-    one([[1.0] * _WIDTH], [[]])
+    one, began = open_session(turning(len(COLUMNS), 100_000), "calibration"), time.perf_counter()
+    one([[1.0] * len(COLUMNS)], [[]])
     return int(100_000 * min(100 * took, 0.9) / (time.perf_counter() - began))
 
 
@@ -238,15 +161,15 @@ def _pushed(workspace: Workspace, number: int, push: Push, slow: int) -> Release
     run_id = f"push-{number:04d}"
     if push.form == "Python":
         pickled = workspace.artifacts.put(estimator(push.kind, push.after))
-        sound = _manifest(workspace, b"")
+        sound = manifest_of(workspace, b"")
         model = PythonModel(pickled, sound.columns, "binary", 2, 1.0, 512)
         manifest = replace(sound, graph=workspace.artifacts.put(dumps(model)), form="python")
-        made = _registered(workspace, run_id, manifest)
+        made = registered(workspace, run_id, manifest)
         fit = Fit(pickled, {}, 0, 0.0, "", "")
         runs.keep_step(workspace.database, run_id, "train", dumps(fit).decode(), 0.0, None)
     else:
-        graph = turning(_WIDTH, slow) if push is SLOW else GRAPHS[push.kind](_WIDTH)
-        made = _registered(workspace, run_id, _manifest(workspace, graph))
+        graph = turning(len(COLUMNS), slow) if push is SLOW else GRAPHS[push.kind](len(COLUMNS))
+        made = registered(workspace, run_id, manifest_of(workspace, graph))
     lifecycle.release(workspace, MODEL, made, "ann", push.name)
 
     def over() -> bool:
@@ -254,7 +177,7 @@ def _pushed(workspace: Workspace, number: int, push: Push, slow: int) -> Release
         return latest is not None and latest.version == made and latest.state not in ("waiting", "shadow", "canary")
 
     try:
-        _until(over, push.name, _BOUND)
+        until(over, push.name, _BOUND)
     except TimeoutError:
         lifecycle.rollback(workspace, MODEL, "ann", "it was not rolled back in time")
     latest = store.latest(workspace.database, MODEL)
@@ -274,7 +197,8 @@ def _events(workspace: Workspace) -> list[dict[str, Any]]:
     return found
 
 
-def _until(condition: Callable[[], object], what: str, bound: float = 60.0) -> None:
+def until(condition: Callable[[], object], what: str, bound: float = 60.0) -> None:
+    """Wait for a condition; raises TimeoutError with `what`."""
     end = time.monotonic() + bound
     while not condition():
         if time.monotonic() > end:

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from modelway.control.supervisor import RESTARTS
 from modelway.testing.metrics import parse_exposition
 from tests.support.projects import bank, modelway, ok, processes, records
 from tests.support.running import address, until, up
@@ -114,6 +115,9 @@ def test_a_killed_worker_fails_nothing_but_what_it_was_answering(root):
             load.more()
             until(lambda: len(pids(root)) == 2 and pids(root)[1] != first[1], what="it was not started again")
             load.more()
+            shown = parse_exposition(httpx.get(f"{load.url}/metrics").content)
+            restarts = {dict(labels)["worker"]: n for (name, labels), n in shown.items() if name == RESTARTS}
+            assert restarts == {"1": 1}
         assert sum(load.failed.values()) <= 8  # one for each client at most
         assert pids(root)[0] == first[0]
     assert processes(root) == ()

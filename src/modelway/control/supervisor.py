@@ -15,6 +15,7 @@ from typing import IO
 
 from modelway.control.children import Child
 from modelway.errors import DiskFullError, EngineError, InUseError, ServerError, StateError, of_system
+from modelway.metrics.memory import MemoryMetrics
 from modelway.monitoring.sinks import ALERT
 from modelway.serving.run import bind, pid_in, reserve
 from modelway.spec.load import load_stack
@@ -24,6 +25,7 @@ from modelway.workspace import Places
 PATIENCE = 15.0
 _LOOP_PATIENCE = 1.0
 """Seconds for the tick that a control loop is in: it may be killed anywhere, and must not keep anyone waiting."""
+RESTARTS = "modelway_server_restarts_total"
 _ROOM = 256 * 1024
 """Bytes below which the disk counts as full: logs and alerts then have no room to say so."""
 
@@ -59,7 +61,7 @@ def up(places: Places, announce: Callable[[str], None], *, ready_within: float =
                 announce(_address(places))
                 for child in (*loops[1:], *ingesters, *forwarders):
                     child.start()
-            heard, full = Heard(places.logs / "control.log"), False
+            heard, full, restarts = Heard(places.logs / "control.log"), False, MemoryMetrics()
             while not stopping.wait(0.2):
                 before, full = full, _is_full(places.inner)
                 if full and not before:
@@ -72,6 +74,8 @@ def up(places: Places, announce: Callable[[str], None], *, ready_within: float =
                 for child in (*servers, *others):
                     if child.revive():
                         announce(f"{child.name} had ended and was started again (see {child.log})")
+                        if child in servers:
+                            _left(places, restarts, servers.index(child))
             announce("stopping …")
         finally:
             for child in (*loops, *ingesters):
@@ -88,6 +92,15 @@ def up(places: Places, announce: Callable[[str], None], *, ready_within: float =
                 child.stop(_LOOP_PATIENCE)
             for number in range(MOST_WORKERS):
                 places.worker(number).unlink(missing_ok=True)
+
+
+def _left(places: Places, restarts: MemoryMetrics, number: int) -> None:
+    """What a process that died was answering is in no log and in no figure of its own: that it died is told by the others."""
+    restarts.count(RESTARTS, worker=str(number))
+    places.figures.mkdir(exist_ok=True)
+    part = places.figures / ".supervisor.part"
+    part.write_bytes(restarts.exposition())
+    part.replace(places.figures / "supervisor.prom")
 
 
 def renewed(places: Places, servers: list[Child], stopping: threading.Event, within: float = 30.0) -> str:

@@ -14,6 +14,7 @@ HELP: Mapping[str, str] = {
     "modelway_access_refusals_total": "Requests without a token that allows them, by protocol and reason.",
     "modelway_wire_refusals_total": "Requests over HTTP that were refused before they could be read, by status and reason.",
     "modelway_member_rows_total": "Rows of a composition by version, who answered, and whether that was the fallback.",
+    "modelway_server_restarts_total": "Serving processes that ended by themselves and were started again, by worker.",
     "modelway_loads_total": "Models that were loaded because somebody asked for them.",
     "modelway_evictions_total": "Models that were taken out of memory to make room for others.",
     "modelway_load_seconds": "Seconds that a model took to load because somebody asked for it, making room included.",

@@ -122,7 +122,7 @@ class Serving(Part):
     recently make room. Absent: all that is released is loaded at the start."""
     challengers: Literal["apart", "inside"] = "apart"
     """apart: the graph of a version that is not the champion, in shadow or in a canary, answers in a process of its own, so that
-    nothing which it does can hurt the champion; about 60 MB for each release and serving process. inside: it answers in the server,
+    nothing which it does can hurt the champion; about 25 MB for each release and serving process. inside: it answers in the server,
     as a champion's does."""
     tls: ServingTls | None = None
     """Answer over TLS (1.2 or newer), and nothing in plain text."""

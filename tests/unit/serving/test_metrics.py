@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from modelway.clock import WallClock
+from modelway.control.supervisor import RESTARTS
 from modelway.errors import DiskFullError, EngineError
 from modelway.flow import figures
 from modelway.flow.online import FRESHNESS
@@ -202,6 +203,7 @@ def test_every_metric_of_the_server_is_explained_and_documented():
         models.LOAD_SECONDS,
         SPANS,
         composed.MEMBER_ROWS,
+        RESTARTS,
     }
     levels = {gauges.IN_FLIGHT, gauges.QUEUE, gauges.SHADOW, gauges.UNSYNCED, gauges.CONNECTIONS}
     ingestion = {figures.LAG_EVENTS, figures.LAG_SECONDS, figures.RATE, figures.REFUSED, figures.ROWS, figures.BREACHES}
