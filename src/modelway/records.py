@@ -362,6 +362,35 @@ class Release:
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
+ExperimentState = Literal["waiting", "running", "ended", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """Several versions beside the champion, each with a fixed share of the requests, until a stated end."""
+
+    id: int
+    model: str
+    champion: int
+    shares: Mapping[str, float]
+    """Version number (as text) → the share of the requests that was asked for; the champion has the rest."""
+    stopped: Mapping[str, str]
+    """Of these the arms that were shown to be worse, and how: their share is the champion's."""
+    state: ExperimentState
+    lasts: float
+    """Seconds."""
+    requests: int | None
+    """It ends sooner, when it has seen so many."""
+    started: datetime
+    """When it was asked for."""
+    moved: datetime
+    """When its state or its shares changed last."""
+    ends: datetime | None
+    """The stated end; None before it runs."""
+    reason: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """Where a model's requests go: shares by version that add up to 1, and the version that answers in shadow."""
@@ -375,6 +404,11 @@ class Route:
     generation: int = 0
     names: Mapping[str, int] = field(default_factory=dict)
     """Version by what it is now: "champion", "challenger", or "former", the champion that is watched beside its successor."""
+    slices: tuple[tuple[int, float], ...] = ()
+    """In an experiment, how the callers are cut up: version and share, in order; a version may have several slices. So whoever
+    is with an arm stays with it when another one is stopped. Empty: as the shares are."""
+    salt: str = ""
+    """By which the callers are shuffled before; empty: by the newest version."""
 
 
 @dataclass(frozen=True, slots=True)

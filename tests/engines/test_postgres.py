@@ -22,7 +22,7 @@ AT = datetime(2024, 1, 1, tzinfo=UTC)
 def test_migrating_twice_changes_nothing(database):
     database.migrate()
     database.ping()
-    assert database.revision() == "0002"
+    assert database.revision() == "0003"
 
 
 def again(write):

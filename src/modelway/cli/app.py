@@ -7,7 +7,19 @@ from typing import Annotated
 import typer
 
 from modelway import __version__
-from modelway.cli import build, contract, erase, features, operate, positions, releasing, start, tables, tokens
+from modelway.cli import (
+    build,
+    contract,
+    erase,
+    experimenting,
+    features,
+    operate,
+    positions,
+    releasing,
+    start,
+    tables,
+    tokens,
+)
 from modelway.cli.interrupt import Interrupt, Interrupted, leave
 from modelway.cli.main import STOPPED
 from modelway.errors import ModelwayError, of_system
@@ -21,7 +33,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     epilog="First steps: modelway init bank && cd bank && modelway new loans --data ../train.csv --target BAD",
 )
-for group in (start, build, contract, releasing, features, operate, positions, tables, tokens, erase):
+for group in (start, build, contract, releasing, experimenting, features, operate, positions, tables, tokens, erase):
     group.add_to(app)
 
 

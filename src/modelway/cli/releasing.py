@@ -8,7 +8,7 @@ import typer
 from modelway.cli.context import HERE, Json, Model, Reason, Where, opened, who
 
 if TYPE_CHECKING:
-    from modelway.records import Entry
+    from modelway.records import Entry, Experiment, Release
 
 Everything = Annotated[str, typer.Argument(help="Name of the model; absent: all.")]
 
@@ -105,7 +105,7 @@ def release(
 
 
 def approve(model: Model, where: Where = HERE, json: Json = False) -> None:
-    """Stand behind the open release, where the spec asks for one person or two."""
+    """Stand behind the open release or experiment, where the spec asks for one person or two."""
     from modelway.cli.output import print_json, say
     from modelway.flow import releasing
 
@@ -114,11 +114,11 @@ def approve(model: Model, where: Where = HERE, json: Json = False) -> None:
     if json:
         print_json(done)
     else:
-        say(f"{model}@{done.version}: approved by {who()}; {done.state}")
+        say(f"{_what(done)}: approved by {who()}; {done.state}")
 
 
 def rollback(model: Model, reason: Reason = "asked for by hand", where: Where = HERE, json: Json = False) -> None:
-    """End the open release, or go back to the champion before this one."""
+    """End the open release or experiment, or go back to the champion before this one."""
     from modelway.cli.output import print_json, say
     from modelway.flow import routing
 
@@ -128,7 +128,7 @@ def rollback(model: Model, reason: Reason = "asked for by hand", where: Where = 
     if json:
         print_json(done)
     else:
-        say(f"{model}@{done.version}: {done.state}; {done.reason}")
+        say(f"{_what(done)}: {done.state}; {done.reason}")
         say(f"{model}@{serving} serves" if serving else f"no version of {model} serves")
 
 
@@ -173,6 +173,11 @@ def _why(entry: "Entry") -> str:
 
     numbers = summary(entry.data.get("evidence", {})) if entry.action == "release" else ""
     return f"{entry.reason}\n{numbers}" if numbers else entry.reason
+
+
+def _what(done: "Release | Experiment") -> str:
+    number = getattr(done, "version", None)
+    return f"the experiment of {done.model}" if number is None else f"{done.model}@{number}"
 
 
 def _named(model: str) -> str:

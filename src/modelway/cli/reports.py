@@ -88,6 +88,9 @@ def show_status(found: Mapping[str, Any]) -> None:
         release = state["release"]
         if release and (release.state in ("waiting", "shadow", "canary") or "watch" in release.evidence):
             say(f"{model}: {state['release'].reason}")
+        experiment = state["experiment"]
+        if experiment and experiment.state in ("waiting", "running"):
+            say(f"{model}: experiment {experiment.state}; {experiment.reason} (modelway experiment status {model})")
         if state["run"] and state["run"].error:
             say(f"{model}: run {state['run'].id} failed: {state['run'].error}")
         for alert in state["alerts"]:

@@ -6,7 +6,7 @@ independent, and each counts once (see `rollout.evidence.Arm`).
 Counts are sums: what is added in pieces, second by second, is what is added at once (`gathered.py` adds only what is new).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -26,6 +26,8 @@ TIMED_A_SECOND = 10
 all its requests slow at once: of a busy model it would count as often as there are requests in it."""
 Slow = tuple[tuple[float, float], ...]
 """Thresholds of latency in milliseconds, for champion and challenger."""
+ERROR = pl.col("status") == "error"
+UNUSABLE = pl.col("status").is_in(["invalid", "refused"])
 _OVER_STEPS = ("seen", "error", "invalid")
 
 
@@ -33,15 +35,16 @@ _OVER_STEPS = ("seen", "error", "invalid")
 class Counts:
     """Challenger and champion since the step began, and the callers that have counted: a second time they do not."""
 
-    arms: tuple[Arm, Arm] = (Arm(), Arm())
+    arms: tuple[Arm, ...] = (Arm(), Arm())
     known: Mapping[str, Names] = field(default_factory=dict)
 
     def next_step(self) -> "Counts":
         """At the beginning of a canary's next step: nothing counts yet, and callers are remembered."""
-        return Counts(known={name: names for name, names in self.known.items() if name in _OVER_STEPS})
+        known = {name: names for name, names in self.known.items() if name in _OVER_STEPS}
+        return Counts((Arm(),) * len(self.arms), known)
 
 
-def arms(rows: pl.DataFrame, standing: Release, slow_ms: Slow, sticky: bool) -> tuple[Arm, Arm]:
+def arms(rows: pl.DataFrame, standing: Release, slow_ms: Slow, sticky: bool) -> tuple[Arm, ...]:
     """Challenger and champion since the step began: in shadow the requests that both answered, else each its own."""
     return add(Counts(), rows, standing, slow_ms, sticky).arms
 
@@ -61,6 +64,31 @@ def add(counts: Counts, rows: pl.DataFrame, standing: Release, slow_ms: Slow, st
         return _by_callers(counts, live, versions, late, standing.moved + SETTLING)
     made = [_by_requests(live.filter(pl.col("version") == version), late.get(version, ())) for version in versions]
     return _plus(counts, made)
+
+
+def add_shares(
+    counts: Counts, rows: pl.DataFrame, versions: Sequence[int], since: datetime, moved: datetime, *, sticky: bool
+) -> Counts:
+    """The same of several versions, each with a share of its own since `moved`: arms as they count, and after them by request.
+
+    Callers are remembered from `since` on. A version that refuses has nobody beside it who answers the same: each refusal counts
+    as an output that cannot be used, and falls to a version by its share where all refuse alike.
+    """
+    here = rows.filter(
+        pl.col("served") > (since if sticky else moved) + SETTLING,
+        pl.col("version").is_in(versions),
+        ~pl.col("pinned"),
+        ~pl.col("shadow"),
+    )
+    asked = _by_request(here.with_columns(error=ERROR, invalid=UNUSABLE))
+    begun, n = moved + SETTLING, len(versions)
+    in_step = asked.filter(pl.col("served") > begun)
+    plain = [_by_requests(in_step.filter(pl.col("version") == version), ()) for version in versions]
+    by_request = _plus(replace(counts, arms=counts.arms[n:]), plain)
+    if not sticky:
+        return replace(by_request, arms=by_request.arms * 2)
+    by_caller = _by_callers(replace(counts, arms=counts.arms[:n]), asked, versions, {}, begun)
+    return replace(by_caller, arms=by_caller.arms + by_request.arms)
 
 
 def remembered_since(standing: Release, sticky: bool) -> datetime:
@@ -122,7 +150,7 @@ def _on_same_requests(counts: Counts, both: pl.DataFrame, versions: tuple[int, i
 def _by_callers(
     counts: Counts,
     live: pl.DataFrame,
-    versions: tuple[int, int],
+    versions: Sequence[int],
     late: Mapping[int, tuple[float, ...]],
     begun: datetime,
 ) -> Counts:
@@ -148,8 +176,7 @@ def _by_callers(
 
 
 def _plus(counts: Counts, more: list[Arm]) -> Counts:
-    ours, theirs = (_sum(one, other) for one, other in zip(counts.arms, more, strict=True))
-    return replace(counts, arms=(ours, theirs))
+    return replace(counts, arms=tuple(_sum(one, other) for one, other in zip(counts.arms, more, strict=True)))
 
 
 def _sum(one: Arm, other: Arm) -> Arm:

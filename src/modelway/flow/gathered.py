@@ -9,20 +9,20 @@ Answers stay *open* for a while, since the other version's answer or a repeated 
 repeats one of them is passed over.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 import polars as pl
 
 from modelway.errors import NotFoundError
-from modelway.flow.arms import Counts, Slow, add
+from modelway.flow.arms import Counts, Slow, add, add_shares
 from modelway.flow.known_names import NOBODY, Names
 from modelway.flow.release_rows import PLACE, SCHEMA, all_answers, new_answers, once
 from modelway.flow.sources import predictions_topic
-from modelway.records import Release
+from modelway.records import Experiment, Release, TableVersion
 from modelway.rollout.evidence import Arm
 from modelway.spec.model import Spec
 from modelway.workspace import Workspace
@@ -72,7 +72,7 @@ class _Kept:
 class Found:
     """Both arms since the step began, and the pairs since the release did."""
 
-    arms: tuple[Arm, Arm]
+    arms: tuple[Arm, ...]
     pairs: pl.DataFrame
     read: int = 0
     """Rows that this look read from the lake."""
@@ -84,42 +84,75 @@ def look(workspace: Workspace, spec: Spec, standing: Release, slow_ms: Slow, sha
     if table is None:
         return Found((Arm(), Arm()), pl.DataFrame(schema=PAIRS))
     kept, of = _memory(workspace).setdefault(spec.model, _Kept()), (standing.id, spec.sticky, share)
-    before, portions = _usable(kept.gathered, of, standing), list[pl.DataFrame]()
-    if before is not None:
-        try:
-            portions = [new_answers(workspace, spec, table, before.table, share)]
-        except NotFoundError:
-            before = None
-    begun = before or Gathered(of, (standing.state, standing.moved), table.version)
-    found, read = begun, 0
-    for rows in portions if before else all_answers(workspace, spec, table, standing.started, share):
+    fresh = Gathered(of, (standing.state, standing.moved), table.version)
+    usable = _usable(kept.gathered, of, standing.state, standing.moved)
+    found, portions = _to_read(workspace, spec, table, usable, fresh, standing.started, share)
+    read = 0
+    for rows in portions:
         found, read = gather(found, rows, standing, slow_ms, sticky=spec.sticky is not None), read + rows.height
     kept.gathered = replace(found, table=table.version)
     return replace(found_in(found, standing, slow_ms, sticky=spec.sticky is not None), read=read)
 
 
+def look_at_arms(
+    workspace: Workspace, spec: Spec, standing: Experiment, versions: Sequence[int], since: datetime, share: float
+) -> tuple[Arm, ...]:
+    """What versions with shares of their own did since these changed last (`arms.add_shares`); `since` the experiment runs."""
+    table, none = workspace.lake.version(predictions_topic(spec)), (Arm(),) * (2 * len(versions))
+    if table is None:
+        return none
+    kept, of = _memory(workspace).setdefault(spec.model, _Kept()), ("experiment", standing.id, spec.sticky, share)
+    fresh = Gathered(of, ("canary", standing.moved), table.version, counts=Counts(none))
+    usable = _usable(kept.gathered, of, "canary", standing.moved)
+    found, portions = _to_read(workspace, spec, table, usable, fresh, since, share)
+    count = partial(add_shares, versions=versions, since=since, moved=standing.moved, sticky=spec.sticky is not None)
+    for rows in portions:
+        found, done = _settle(found, rows)
+        found = replace(found, counts=count(found.counts, done))
+    kept.gathered = replace(found, table=table.version)
+    return count(found.counts, found.open).arms
+
+
+def _to_read(
+    workspace: Workspace,
+    spec: Spec,
+    table: TableVersion,
+    usable: Gathered | None,
+    fresh: Gathered,
+    since: datetime,
+    share: float,
+) -> tuple[Gathered, Iterable[pl.DataFrame]]:
+    """What to go on from, and the rows that it does not know."""
+    if usable is not None:
+        try:
+            return usable, [new_answers(workspace, spec, table, usable.table, share)]
+        except NotFoundError:
+            pass  # the log no longer tells what is new: all is read again
+    return fresh, all_answers(workspace, spec, table, since, share)
+
+
 def gather(before: Gathered, rows: pl.DataFrame, standing: Release, slow_ms: Slow, *, sticky: bool) -> Gathered:
     """With these rows too (`SCHEMA` and `PLACE`), and all that is old enough settled."""
+    after, done = _settle(before, rows)
+    if not done.height:
+        return after
+    keys, pairs = _paired(before.keys, before.pairs, done, standing)
+    return replace(after, counts=add(before.counts, done, standing, slow_ms, sticky), keys=keys, pairs=pairs)
+
+
+def _settle(before: Gathered, rows: pl.DataFrame) -> tuple[Gathered, pl.DataFrame]:
+    """With these rows too, and those among all that were open which are old enough to be counted."""
     new = rows.filter(pl.Series(before.seen.lacks(_named(rows)), dtype=pl.Boolean))
     whole = once(pl.concat([before.open, new]))
     newest: Any = whole["_arrived"].max()
     if newest is None:
-        return before
+        return before, whole
     settled = pl.col("_arrived").max().over(pl.col("served").dt.truncate("1s")) <= newest - TOGETHER
     is_old = whole.select(settled).to_series()
     done, left = whole.filter(is_old), whole.filter(~is_old)
     if not done.height:
-        return replace(before, open=left)
-    keys, pairs = _paired(before.keys, before.pairs, done, standing)
-    return replace(
-        before,
-        open=left,
-        settled=newest - TOGETHER,
-        seen=before.seen.plus(_named(done)),
-        counts=add(before.counts, done, standing, slow_ms, sticky),
-        keys=keys,
-        pairs=pairs,
-    )
+        return replace(before, open=left), done
+    return replace(before, open=left, settled=newest - TOGETHER, seen=before.seen.plus(_named(done))), done
 
 
 def found_in(kept: Gathered, standing: Release, slow_ms: Slow, *, sticky: bool) -> Found:
@@ -149,16 +182,16 @@ def _memory(workspace: Workspace) -> dict[str, _Kept]:
     return {}
 
 
-def _usable(before: Gathered | None, of: tuple[Any, ...], standing: Release) -> Gathered | None:
-    """Ready for the step that the release is at, if that can be gone on from."""
+def _usable(before: Gathered | None, of: tuple[Any, ...], state: str, moved: datetime) -> Gathered | None:
+    """Ready for the step that the release (or experiment) is at, if that can be gone on from."""
     if before is None or before.of != of:
         return None
-    place = (standing.state, standing.moved)
+    place = (state, moved)
     if before.place == place:
         return before
-    if before.settled is not None and before.settled >= standing.moved:
+    if before.settled is not None and before.settled >= moved:
         return None  # something that counts in this step is settled
-    further = before.place[0] == standing.state == "canary"
+    further = before.place[0] == state == "canary"
     return replace(before, place=place, counts=before.counts.next_step() if further else Counts())
 
 

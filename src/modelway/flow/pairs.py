@@ -54,7 +54,7 @@ def evidence_of(workspace: Workspace, spec: Spec, standing: Release, approved: t
     sampled = float(standing.evidence.get("sampled", 1.0))
     found = look(workspace, spec, standing, slow_ms, sampled)
     (challenger, champion), paired = found.arms, found.pairs
-    manifests = {n: _manifest(workspace, spec, n) for n in _both(standing)}
+    manifests = {n: manifest_of(workspace, spec, n) for n in _both(standing)}
     per_day = 0.0
     if "basis" not in standing.evidence:
         per_day = lately(workspace, spec.model, "per day", lambda: requests_per_day(workspace, spec, now))
@@ -120,7 +120,12 @@ def _learned(workspace: Workspace, model: str, number: int) -> frozenset[str]:
 
 def new_to_both(workspace: Workspace, standing: Release, paired: pl.DataFrame) -> pl.DataFrame:
     """The pairs on rows that neither version has learned from."""
-    known = frozenset[str]().union(*(_learned(workspace, standing.model, number) for number in _both(standing)))
+    return new_to_all(workspace, standing.model, _both(standing), paired)
+
+
+def new_to_all(workspace: Workspace, model: str, numbers: Sequence[int], paired: pl.DataFrame) -> pl.DataFrame:
+    """The rows that none of the versions has learned from."""
+    known = frozenset[str]().union(*(_learned(workspace, model, number) for number in numbers))
     return paired.filter([key not in known for key in paired["_key"].to_list()]) if paired.height else paired
 
 
@@ -131,7 +136,7 @@ def _both(standing: Release) -> tuple[int, int]:
 def _losses(
     workspace: Workspace, spec: Spec, standing: Release, paired: pl.DataFrame, manifests: Mapping[int, Manifest]
 ) -> list[float]:
-    found = _matured(workspace, spec, new_to_both(workspace, standing, paired))
+    found = matured(workspace, spec, new_to_both(workspace, standing, paired))
     challenger, champion = (manifests[version].classes for version in _both(standing))
     differences: list[float] = []
     seconds: list[float] = []
@@ -143,8 +148,8 @@ def _losses(
     return in_blocks(differences, seconds, spec.monitoring.horizon.total_seconds())
 
 
-def _matured(workspace: Workspace, spec: Spec, paired: pl.DataFrame) -> pl.DataFrame:
-    """The pairs with labels that are final by now."""
+def matured(workspace: Workspace, spec: Spec, paired: pl.DataFrame) -> pl.DataFrame:
+    """The rows (`_key`, `at`) with labels that are final by now."""
     if paired.height == 0:
         return paired.with_columns(pl.lit(None, pl.String).alias("_label"))
     now = workspace.clock.now()
@@ -152,8 +157,8 @@ def _matured(workspace: Workspace, spec: Spec, paired: pl.DataFrame) -> pl.DataF
     told = frames.labels(workspace, spec, until=now).select("_key", "_label")
     own = _own_labels(workspace, spec, paired["_key"])
     known = pl.concat([told, own.join(told, on="_key", how="anti")])
-    matured = paired.filter(pl.col("at") + wait <= now).sort("at", "_key")
-    return matured.join(known, on="_key", how="inner", maintain_order="left").filter(pl.col("_label").is_not_null())
+    old_enough = paired.filter(pl.col("at") + wait <= now).sort("at", "_key")
+    return old_enough.join(known, on="_key", how="inner", maintain_order="left").filter(pl.col("_label").is_not_null())
 
 
 def _own_labels(workspace: Workspace, spec: Spec, keys: pl.Series) -> pl.DataFrame:
@@ -200,7 +205,7 @@ def _held_differences(workspace: Workspace, spec: Spec, standing: Release) -> _H
     except NotFoundError:
         return _Held()
     held = read_training_set(made, workspace.artifacts, HOLDOUT).tail(_HELD_ROWS)
-    ours, theirs = (_manifest(workspace, spec, version) for version in _both(standing))
+    ours, theirs = (manifest_of(workspace, spec, version) for version in _both(standing))
     if any(column.name not in held.columns for column in theirs.columns) or held.height == 0:
         return _Held()
     labels = [str(label) for label in held["_target"].to_list()]
@@ -250,5 +255,5 @@ def _constant_loss(labels: Sequence[str], classes: Sequence[str]) -> float:
     return float(np.abs(numbers - np.median(numbers)).mean())
 
 
-def _manifest(workspace: Workspace, spec: Spec, number: int) -> Manifest:
+def manifest_of(workspace: Workspace, spec: Spec, number: int) -> Manifest:
     return loads(Manifest, workspace.artifacts.get(versions.get(workspace.database, spec.model, number).digest))

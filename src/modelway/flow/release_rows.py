@@ -46,7 +46,12 @@ def looked_at(per_day: float, settings: Rollout) -> float:
     At most a hundred a second, and two million while the shares that are declared last at the least.
     """
     lasts = settings.at_least * max(sum(share < 1 for share in settings.canary), 1) / timedelta(days=1)
-    per_second, whole = per_day / 86_400, per_day * lasts
+    return looked_at_for(per_day, lasts)
+
+
+def looked_at_for(per_day: float, days: float) -> float:
+    """The same of what lasts so many days."""
+    per_second, whole = per_day / 86_400, per_day * days
     return min(1.0, _MOST_A_SECOND / max(per_second, 1e-9), _MOST / max(whole, 1e-9))
 
 

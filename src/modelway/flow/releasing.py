@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from modelway.errors import StateError
+from modelway.flow.experimenting import look
 from modelway.flow.routing import apply_route, champion_of
 from modelway.flow.runs import REFIT
-from modelway.records import Release, Version
+from modelway.records import Experiment, Release, Version
 from modelway.registry import versions
-from modelway.rollout import store
+from modelway.rollout import experiments, store
 from modelway.rollout.evidence import Evidence, Move
 from modelway.rollout.release import next_move, promising
 from modelway.rollout.standing import watched
@@ -74,19 +75,22 @@ def no_accepted_version(workspace: Workspace, model: str) -> StateError:
     )
 
 
-def approve(workspace: Workspace, model: str, who: str) -> Release:
-    """A person stands behind the open release."""
+def approve(workspace: Workspace, model: str, who: str) -> Release | Experiment:
+    """A person stands behind the open release, or the experiment that waits."""
     workspace.spec(model)
+    if (waiting := experiments.on(workspace.database, model)) is not None:
+        return experiments.approve(workspace.database, waiting, who, workspace.clock.now())
     return store.approve(workspace.database, model, who, workspace.clock.now())
 
 
 def roll_out(workspace: Workspace, spec: "Spec", lease: Lease | None = None) -> None:
-    """One safe step of the open or watched release, and the routes as they must be, whatever became of them."""
+    """One safe step of the experiment, or of the open or watched release, and the routes as they must be, whatever became."""
     _ask_for_own(workspace, spec, lease)
+    experimenting = look(workspace, spec, lease)
     standing = store.judged_release(workspace.database, spec.model)
-    if standing is None:
+    if standing is None and not experimenting:
         _forget(workspace, spec.model)
-    else:
+    elif standing is not None:
         now = workspace.clock.now()
         move = next_move(standing, _evidence(workspace, spec, standing), spec.release, now)
         frozen = freezes.frozen(workspace.database, spec.model)
@@ -102,7 +106,7 @@ def release_own(
     """An automatic run asks for the release of the version that it made; None when it may not.
 
     Of a run that is fitted again on all rows, the refitted version is the one.
-    A freeze, a promising open release or one that is watched only delay it: `roll_out` asks again.
+    A freeze, an experiment, a promising open release or one that is watched only delay it: `roll_out` asks again.
     """
     if not _may_ask(workspace, spec, version):
         return None
@@ -154,6 +158,8 @@ def _may_ask(workspace: Workspace, spec: "Spec", version: Version) -> bool:
         return False
     champion = champion_of(workspace, spec.model)
     if champion is not None and version.number <= champion:
+        return False
+    if experiments.on(workspace.database, spec.model) is not None:
         return False
     standing = store.judged_release(workspace.database, spec.model)
     if standing is not None and standing.version != version.number and (promising(standing) or watched(standing)):

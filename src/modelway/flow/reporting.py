@@ -11,7 +11,7 @@ from modelway.errors import EngineError
 from modelway.flow.runs import STEPS
 from modelway.records import Alert, TrainingSet, Version
 from modelway.registry import versions
-from modelway.rollout import store
+from modelway.rollout import experiments, store
 from modelway.spec.model import Spec
 from modelway.state import champions, erasures, freezes, runs
 from modelway.state.schema import alerts, steps
@@ -119,6 +119,7 @@ def model_status(workspace: Workspace, model: str) -> dict[str, Any]:
         "champion": champion,
         "versions": len(versions.all_versions(database, model)),
         "release": latest,
+        "experiment": experiments.latest(database, model),
         "run": last[0] if last else None,
         "frozen": freezes.frozen(database, model),
         "alerts": open_alerts(workspace, model),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from modelway.records import ReleaseState
+from modelway.records import ExperimentState, ReleaseState
 
 Passage = Literal["passed", "failed", "undecided"]
 Unit = Literal["requests", "callers"]
@@ -87,3 +87,14 @@ class Move:
     verdict: Passage
     reason: str
     evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """How an experiment stands after a look, or as a person says. `verdict` "undecided": as before."""
+
+    state: ExperimentState
+    stopped: Mapping[str, str]
+    verdict: Passage
+    reason: str
+    evidence: Mapping[str, Any]

@@ -31,7 +31,7 @@ from modelway.records import Release
 from modelway.rollout.evidence import Evidence, Move
 from modelway.rollout.guards import Guarded, guarded, most_moved, plain, why
 from modelway.rollout.promotion import basis, lasting, missing, shown, waits
-from modelway.rollout.standing import OPEN, rolled_back, same_requests, watched
+from modelway.rollout.standing import OPEN, lacks_people, rolled_back, same_requests, watched
 from modelway.spec.model import Rollout
 from modelway.spec.units import write_duration
 
@@ -71,10 +71,8 @@ def promising(release: Release) -> bool:
 def _begin(release: Release, evidence: Evidence, settings: Rollout) -> Move:
     if evidence.rehearsed:
         return rolled_back(release, f"its rehearsal failed: {evidence.rehearsed}", {})
-    missing_people = {"none": 0, "one_person": 1, "two_people": 2}[settings.approval] - len(set(evidence.approved))
-    if missing_people > 0:
-        who = "one person" if missing_people == 1 else "two people"
-        return _stay(release, f"waits for the approval of {who}: modelway approve {release.model}", {})
+    if lacking := lacks_people(settings.approval, evidence.approved, release.model):
+        return _stay(release, lacking, {})
     if release.champion is None:
         return Move("full", 0, 1.0, "passed", "no champion to compare with: full at once", {})
     told = {

@@ -1,8 +1,8 @@
-"""A release as shares of the requests; pure."""
+"""A release, or an experiment, as shares of the requests; pure."""
 
 from collections.abc import Mapping
 
-from modelway.records import Release, Route
+from modelway.records import Experiment, Release, Route
 from modelway.rollout.standing import watched
 
 
@@ -31,4 +31,25 @@ def route_for(model: str, release: Release | None, champion: int | None, digests
         {str(version): digests[version] for version in sorted(named)},
         shadow,
         names=names,
+    )
+
+
+def experiment_route(experiment: Experiment, digests: Mapping[int, str]) -> Route:
+    """Each arm its share, in the slice that it has from the beginning; a stopped arm's slice is the champion's."""
+    asked = {int(version): share for version, share in experiment.shares.items()}
+    champion, rest = experiment.champion, 1.0 - sum(asked.values())
+    slices = [
+        (champion if str(version) in experiment.stopped else version, asked[version]) for version in sorted(asked)
+    ]
+    slices.append((champion, rest))
+    shares: dict[int, float] = {}
+    for version, share in slices:
+        shares[version] = shares.get(version, 0.0) + share
+    return Route(
+        experiment.model,
+        {str(version): share for version, share in sorted(shares.items())},
+        {str(version): digests[version] for version in sorted(shares)},
+        names={"champion": champion},
+        slices=tuple(slices),
+        salt=f"experiment {experiment.id}",
     )

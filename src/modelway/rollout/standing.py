@@ -1,6 +1,6 @@
 """What may become of a release, by where it stands; pure, and quick to import: a person's way back must not wait for NumPy."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from modelway.records import Release
@@ -17,6 +17,13 @@ def watched(release: Release) -> bool:
 def same_requests(release: Release) -> bool:
     """Whether both versions answer each request, one of them unheard: then they are compared on these."""
     return release.state in ("shadow", "full")
+
+
+def lacks_people(approval: str, approved: Collection[str], model: str) -> str:
+    """For whose approval it waits (`release.approval` of the spec), and how to give it; "" for nobody's."""
+    missing = {"none": 0, "one_person": 1, "two_people": 2}[approval] - len(set(approved))
+    who = "one person" if missing == 1 else "two people"
+    return f"waits for the approval of {who}: modelway approve {model}" if missing > 0 else ""
 
 
 def rolled_back(release: Release, reason: str, told: Mapping[str, Any] | None = None) -> Move:

@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 from modelway import faults
 from modelway.errors import RefusedError, StateError
 from modelway.records import Release
+from modelway.rollout import experiments
 from modelway.rollout.evidence import Move
 from modelway.rollout.standing import OPEN, rolled_back, watched
 from modelway.state import champions, leases, ledger
@@ -35,7 +36,7 @@ def ask(
 ) -> Release:
     """The release that this request opened, now or earlier; another open release of the model is superseded.
 
-    Raises RefusedError for a version that its gates did not accept.
+    Raises RefusedError for a version that its gates did not accept, StateError while an experiment of the model is on.
     """
     if not accepted:
         raise RefusedError(
@@ -47,6 +48,7 @@ def ask(
         there = connection.execute(sa.select(releases).where(releases.c.request == request)).one_or_none()
         if there is not None:
             return _release(there)
+        experiments.demand_none(connection, model)
         if (before := _open(connection, model)) is not None:
             over = Move("superseded", before.step, 0.0, "failed", f"superseded by {model}@{version}", before.evidence)
             _write(connection, before, over, now, who)

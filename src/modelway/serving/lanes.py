@@ -122,7 +122,7 @@ class Lanes:
     def _is_its_own_fault(self, question: Question) -> bool:
         """Whether a challenger refuses what the champion could have answered: then it has failed, and its release is to know."""
         served, servable = question.served, question.servable
-        if served.shadow is not servable or question.named or (champion := served.other(servable)) is None:
+        if question.named or (champion := served.beside(servable)) is None:
             return False
         lane = self._lanes.get(id(champion))
         return lane is None or self._refusal(lane, question) is None

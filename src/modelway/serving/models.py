@@ -3,8 +3,9 @@
 A look at the routes loads what is missing beside the running versions, then puts the new entry in place of the old one by
 one assignment. A request holds the entry that it was given, so the old versions live until their last request has ended.
 
-A challenger, which is the version that a route names as its shadow, is loaded by a function of its own, as one that must not hurt
-the others; when it becomes champion it is loaded once more, as champions are, and exchanged like any other.
+A challenger, which is the version that a route names as its shadow, or any but the champion where the route names that, is loaded
+by a function of its own, as one that must not hurt the others; when it becomes champion it is loaded once more, as champions
+are, and exchanged like any other.
 """
 
 import logging
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from modelway.errors import ModelwayError, NotFoundError, StateError
 from modelway.records import Route
 from modelway.serving.room import Room
-from modelway.serving.routes import choose, rescaled
+from modelway.serving.routes import choose, without_missing
 from modelway.serving.servable import Servable
 
 Load = Callable[[str, str, int], Servable]
@@ -54,6 +55,13 @@ class Served:
         if self.shadow is None or self.shadow.number != answered.number:
             return self.shadow
         return next((s for number, s in self.versions.items() if number != answered.number), None)
+
+    def beside(self, challenger: Servable) -> Servable | None:
+        """The champion, if this is not it but a challenger or an arm of an experiment."""
+        if self.shadow is challenger:
+            return self.other(challenger)
+        champion = self.route.names.get("champion", challenger.number)
+        return None if champion == challenger.number else self.versions.get(champion)
 
     def version(self, name: str) -> Servable:
         """A version by number, or by what it is now (`Route.names`); raises NotFoundError unless it answers, if only in shadow."""
@@ -295,14 +303,15 @@ class Models:
             return replace(old, wanted=route), problems
         if not made:
             return None, problems or ["its route names no version"]
-        served = replace(route, shares=rescaled(route.shares, frozenset(made))) if broken else route
+        served = without_missing(route, frozenset(made)) if broken else route
         before = {number: s for number, s in old.versions.items() if s.way is None} if old else {}
         known = {**before, **made, **({shadow.number: shadow} if shadow else {})}
         return Served(route, served, made, shadow, known), problems
 
     def _get(self, route: Route, number: int, old: Served | None, problems: list[str]) -> Servable | None:
         digest = route.manifests.get(str(number), "")
-        challenger, there = number == route.shadow, old.known.get(number) if old else None
+        challenger = number == route.shadow or route.names.get("champion", number) != number
+        there = old.known.get(number) if old else None
         if there is not None and there.digest != digest:
             there = None
         if there is not None and (challenger or there.way is None):

@@ -14,7 +14,7 @@ from modelway.secrets.environment import EnvironmentSecrets
 from modelway.secrets.port import Secrets
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-NEWEST = "0002"
+NEWEST = "0003"
 PASSWORD = "state_password"
 """The name of the secret that a database with users wants."""
 

@@ -90,6 +90,25 @@ releases = Table(
     Column("request", String(NAMES), nullable=False, unique=True),
     comment="The rollout of one version; `request` makes asking twice one release.",
 )
+experiments = Table(
+    "experiments",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("model", String(64), nullable=False, index=True),
+    Column("champion", Integer, nullable=False),
+    Column("shares", JSON, nullable=False),
+    Column("stopped", JSON, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("lasts", Float, nullable=False),
+    Column("requests", Integer),
+    Column("started", Moment, nullable=False),
+    Column("moved", Moment, nullable=False),
+    Column("ends", Moment),
+    Column("reason", Text, nullable=False),
+    Column("evidence", JSON, nullable=False),
+    Column("request", String(NAMES), nullable=False, unique=True),
+    comment="Several versions beside the champion with fixed shares; `request` makes asking twice one experiment.",
+)
 champions = Table(
     "champions",
     metadata,
