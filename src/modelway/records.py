@@ -362,7 +362,7 @@ class Release:
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
-ExperimentState = Literal["waiting", "running", "ended", "stopped"]
+ExperimentState = Literal["waiting", "starting", "running", "ended", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,7 +386,7 @@ class Experiment:
     moved: datetime
     """When its state or its shares changed last."""
     ends: datetime | None
-    """The stated end; None before it runs."""
+    """The stated end; None while it waits."""
     reason: str
     evidence: Mapping[str, Any] = field(default_factory=dict)
 

@@ -89,7 +89,7 @@ def show_status(found: Mapping[str, Any]) -> None:
         if release and (release.state in ("waiting", "shadow", "canary") or "watch" in release.evidence):
             say(f"{model}: {state['release'].reason}")
         experiment = state["experiment"]
-        if experiment and experiment.state in ("waiting", "running"):
+        if experiment and experiment.state in ("waiting", "starting", "running"):
             say(f"{model}: experiment {experiment.state}; {experiment.reason} (modelway experiment status {model})")
         if state["run"] and state["run"].error:
             say(f"{model}: run {state['run'].id} failed: {state['run'].error}")

@@ -19,9 +19,10 @@ from modelway.workspace import Workspace
 
 
 def seen(workspace: Workspace, spec: Spec, standing: Experiment) -> Seen:
-    """Since the shares changed last."""
+    """Since the shares changed last, or since it began to start."""
     versions, sampled = arms_of(standing), float(standing.evidence["sampled"])
-    found = look_at_arms(workspace, spec, standing, versions, _stretches(standing)[0], sampled)
+    since = _stretches(standing)[0] if "stretches" in standing.evidence else standing.moved
+    found = look_at_arms(workspace, spec, standing, versions, since, sampled)
     by_unit, by_request = found[: len(versions)], found[len(versions) :]
     return Seen(
         dict(zip(versions, by_unit, strict=True)),

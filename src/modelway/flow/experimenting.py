@@ -119,19 +119,20 @@ def _lacks_report(standing: Experiment) -> bool:
 def _next(workspace: Workspace, spec: "Spec", standing: Experiment) -> Turn:
     from modelway.flow.experiment_rows import seen
     from modelway.flow.release_rows import looked_at_for, requests_per_day
-    from modelway.rollout.experiment import begun, held, judged
+    from modelway.rollout.experiment import answering, begun, held, judged
 
     now = workspace.clock.now()
     if champion_of(workspace, spec.model) != standing.champion:
         return Turn("stopped", standing.stopped, "failed", "another version has become champion", standing.evidence)
-    if standing.state == "running":
-        return judged(standing, seen(workspace, spec, standing), now)
+    if standing.state != "waiting":
+        ask = answering if standing.state == "starting" else judged
+        return ask(standing, seen(workspace, spec, standing), now)
     if lacking := lacks_people(spec.release.approval, experiments.approvers(standing), spec.model):
         return held(standing, lacking)
     if frozen := freezes.frozen(workspace.database, spec.model):
         return held(standing, f"frozen: {frozen}")
     per_day = requests_per_day(workspace, spec, now)
-    return begun(standing, now, looked_at_for(per_day, standing.lasts / 86_400), spec.release.alpha)
+    return begun(standing, looked_at_for(per_day, standing.lasts / 86_400), spec.release.alpha)
 
 
 def _report(workspace: Workspace, spec: "Spec", standing: Experiment, lease: Lease | None) -> None:

@@ -101,7 +101,10 @@ def look_at_arms(
     table, none = workspace.lake.version(predictions_topic(spec)), (Arm(),) * (2 * len(versions))
     if table is None:
         return none
-    kept, of = _memory(workspace).setdefault(spec.model, _Kept()), ("experiment", standing.id, spec.sticky, share)
+    kept, of = (
+        _memory(workspace).setdefault(spec.model, _Kept()),
+        ("experiment", standing.id, since, spec.sticky, share),
+    )
     fresh = Gathered(of, ("canary", standing.moved), table.version, counts=Counts(none))
     usable = _usable(kept.gathered, of, "canary", standing.moved)
     found, portions = _to_read(workspace, spec, table, usable, fresh, since, share)

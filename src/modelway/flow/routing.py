@@ -40,7 +40,7 @@ def apply_route(workspace: Workspace, model: str) -> None:
     if champion is None:
         return
     running = experiments.on(database, model)
-    if running is not None and running.state == "running" and running.champion == champion:
+    if running is not None and running.state != "waiting" and running.champion == champion:
         arms = {champion, *(int(name) for name in running.shares)}
         of = {number: versions.get(database, model, number).digest for number in arms}
         workspace.traffic.apply(experiment_route(running, of))

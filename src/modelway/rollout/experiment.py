@@ -1,7 +1,10 @@
 """What becomes of an experiment at a look; pure.
 
-    waiting ──▶ running ──▶ ended        at the stated end, or when every arm was shown to be worse
-                   └──────▶ stopped      by a person
+    waiting ──▶ starting ──▶ running ──▶ ended      at the stated end, or when every arm was shown to be worse
+       └───────────┴────────────┴──────▶ stopped    by a person
+
+While it starts, servers load the arms, and the champion answers for those that are not there yet: nothing counts before each arm
+has answered, and a little more, so that every server has them.
 
 At each look every arm is held against the champion: its errors, and its outputs that nobody can use, by the exact sequential tests
 of `evidence/counts.py`. An arm is stopped when the mean of their e-values reaches k/α, for k arms at the beginning: over all arms,
@@ -26,6 +29,8 @@ from modelway.rollout.guards import SPLIT_ALPHA
 from modelway.spec.units import write_duration
 
 GUARDS = ("errors", "invalid")
+LOADING = timedelta(seconds=5)
+"""How long servers have from the moment when each arm was seen to answer by one of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +44,27 @@ class Seen:
     unit: Unit = "requests"
 
 
-def begun(experiment: Experiment, now: datetime, sampled: float, alpha: float) -> Turn:
+def begun(experiment: Experiment, sampled: float, alpha: float) -> Turn:
     """The arms get their shares. `sampled` is the share of the requests that is looked at."""
-    stretch = {"since": now.isoformat(), "stopped": []}
-    told = {**experiment.evidence, "sampled": sampled, "alpha": alpha, "stretches": [stretch], "carried": {}}
-    lasts = write_duration(timedelta(seconds=experiment.lasts))
-    return Turn("running", {}, "passed", f"runs for {lasts}", told)
+    told = {**experiment.evidence, "sampled": sampled, "alpha": alpha}
+    return Turn("starting", {}, "passed", "waits until each arm answers", told)
+
+
+def answering(experiment: Experiment, seen: Seen, now: datetime) -> Turn:
+    """One look at an experiment that starts: it runs when servers have loaded the arms."""
+    silent = [f"@{number}" for number in shares_now(experiment) if not seen.requests[number]]
+    if experiment.ends is not None and now >= experiment.ends:
+        return Turn("ended", {}, "passed", "its time was over before each arm had answered", experiment.evidence)
+    since = experiment.evidence.get("answering")
+    if silent:
+        return held(experiment, f"waits until {', '.join(silent)} answers: no request has come to it")
+    if since is None:
+        told = {**experiment.evidence, "answering": now.isoformat()}
+        return Turn("starting", {}, "undecided", "each arm answers", told)
+    if now - datetime.fromisoformat(since) < LOADING:
+        return held(experiment, "each arm answers")
+    told = {**experiment.evidence, "stretches": [{"since": now.isoformat(), "stopped": []}], "carried": {}}
+    return Turn("running", {}, "passed", f"runs until {experiment.ends:%Y-%m-%d %H:%M:%S} UTC", told)
 
 
 def held(experiment: Experiment, reason: str) -> Turn:

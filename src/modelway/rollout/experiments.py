@@ -17,7 +17,7 @@ from modelway.state.database import Database
 from modelway.state.leases import Lease
 from modelway.state.schema import experiments, releases
 
-ON = ("waiting", "running")
+ON = ("waiting", "starting", "running")
 
 
 def ask(
@@ -119,7 +119,7 @@ def turn(
         }
         if changed:
             values["moved"] = now
-        if (there.state, step.state) == ("waiting", "running"):
+        if (there.state, step.state) == ("waiting", "starting"):
             values["ends"] = now + timedelta(seconds=there.lasts)
         faults.point("experiment.before-turn")
         connection.execute(experiments.update().where(experiments.c.id == there.id).values(**values))

@@ -24,7 +24,8 @@ class TrafficChecks:
         assert reopen().routes() == {}
 
     def test_what_was_applied_is_seen_by_others(self, reopen: Reopen) -> None:
-        routes = [_route("a"), _route("b", 3, 0.95, shadow=4)]
+        cut = replace(_route("c", 5, 0.5), slices=((6, 0.5), (5, 0.5)), salt="experiment 1", names={"champion": 5})
+        routes = [_route("a"), _route("b", 3, 0.95, shadow=4), cut]
         for route in routes:
             reopen().apply(route)
         found = reopen().routes()

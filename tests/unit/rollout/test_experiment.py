@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from modelway.records import Experiment
 from modelway.rollout.evidence import Arm
-from modelway.rollout.experiment import Seen, begun, judged, shares_now
+from modelway.rollout.experiment import LOADING, Seen, answering, begun, judged, shares_now
 from modelway.rollout.experiment_report import ERRORS, LOSS, Measure, report
 from modelway.rollout.routes import experiment_route
 from modelway.serving.routes import choose, without_missing
@@ -30,7 +30,10 @@ def asked(shares=None, requests=None) -> Experiment:
 
 def running(shares=None, requests=None) -> Experiment:
     waiting = asked(shares, requests)
-    return replace(waiting, state="running", ends=T0 + DAY, evidence=begun(waiting, T0, 1.0, ALPHA).evidence)
+    told = {**begun(waiting, 1.0, ALPHA).evidence, "answering": T0.isoformat()}
+    starting = replace(waiting, state="starting", ends=T0 + DAY, evidence=told)
+    there = Seen({}, dict.fromkeys(shares_now(starting), 1))
+    return after(starting, answering(starting, there, T0 + LOADING), T0 + LOADING)
 
 
 def after(experiment, turn, now):
@@ -62,6 +65,21 @@ def test_an_arm_that_fails_more_is_stopped_and_the_others_go_on_with_what_was_fo
     assert again.evidence["arms"]["2"]["log_e"]["errors"] == pytest.approx(
         carried + fresh.evidence["arms"]["2"]["log_e"]["errors"], abs=1e-5
     )
+
+
+def test_nothing_counts_before_each_arm_has_answered_for_a_while():
+    waiting = asked()
+    starting = replace(waiting, state="starting", ends=T0 + DAY, evidence=begun(waiting, 1.0, ALPHA).evidence)
+    silent = answering(starting, Seen({}, {1: 500, 2: 3, 3: 0, 4: 1}), T0)
+    assert (silent.state, silent.reason) == ("starting", "waits until @3 answers: no request has come to it")
+    all_there = Seen({}, {1: 500, 2: 3, 3: 1, 4: 1})
+    once = answering(starting, all_there, T0)
+    assert once.state == "starting"
+    then = replace(starting, evidence=once.evidence)
+    assert answering(then, all_there, T0 + LOADING / 2).state == "starting"
+    assert answering(then, all_there, T0 + LOADING).state == "running"
+    over = answering(starting, Seen({}, {1: 500, 2: 3, 3: 0, 4: 1}), T0 + DAY)
+    assert (over.state, over.reason) == ("ended", "its time was over before each arm had answered")
 
 
 def test_it_ends_at_its_time_its_number_of_requests_or_when_no_arm_is_left():
