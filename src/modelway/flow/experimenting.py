@@ -59,7 +59,7 @@ def start(
             "wait for that, or set release.watch in modelway.yaml",
         )
     latest = experiments.latest(database, model)
-    name = f"{model}/{latest.id if latest else 0}/{champion}"
+    name = f"{model}/{latest.id if latest else 0}/{champion}/{sorted(arms.items())}/{lasts}/{requests}"
     request = "by-hand/" + hashlib.blake2b(name.encode(), digest_size=16).hexdigest()
     return experiments.ask(
         database, model, champion, arms, lasts, requests, workspace.clock.now(), who, reason, request

@@ -27,7 +27,7 @@ def arm_rows(experiment: Experiment) -> Iterator[tuple[Any, ...]]:
             name,
             f"{now:.4g}",
             came,
-            one.get("requests"),
+            by_itself.get("requests", one.get("requests")),
             one.get("errors"),
             one.get("invalid"),
             _against(one, experiment),

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import polars as pl
 import pytest
@@ -13,12 +14,13 @@ from hypothesis import strategies as st
 from modelway.clock import WallClock
 from modelway.events.log import NewEvent
 from modelway.flow import gathered
-from modelway.flow.arms import arms
+from modelway.flow.arms import SETTLING, Counts, add_shares, arms
 from modelway.flow.feeding import ingest
 from modelway.flow.gathered import PAIRS, TOGETHER, Gathered, forget, found_in, gather, look
 from modelway.flow.known_names import NOBODY, Names
 from modelway.flow.release_rows import PLACE, SCHEMA, once
 from modelway.records import Release
+from modelway.rollout.evidence import Arm
 from tests.unit.serving.made import LOANS, make_workspace
 
 pytestmark = pytest.mark.filterwarnings(
@@ -84,6 +86,23 @@ def test_in_any_portions_it_is_what_all_at_once_would_be(rows, data, state, stic
         alone = gathered._paired(NOBODY, pl.DataFrame(schema=PAIRS), whole, standing)[1]
         assert set(found.pairs["_key"]) == set(alone["_key"])
         assert found.pairs["_key"].is_unique().all()
+
+
+@given(rows=traffic(), data=st.data(), sticky=st.booleans(), moved=st.sampled_from([T0, T0 + HOUR / 4]))
+@settings(max_examples=40, deadline=None)
+def test_arms_of_an_experiment_too(rows, data, sticky, moved):
+    none = Counts((Arm(),) * 4)
+    count = partial(add_shares, versions=(1, 2), since=T0, moved=moved, sticky=sticky)
+    kept, start = Gathered((), ("", T0), 0, counts=none), 0
+    while start < rows.height:
+        end = data.draw(st.integers(start + 1, rows.height))
+        kept, done = gathered._settle(kept, rows[start:end])
+        kept = replace(kept, counts=count(kept.counts, done))
+        found, start = count(kept.counts, kept.open).arms, end
+        assert found == count(none, once(rows[:end])).arms
+    live = rows.filter(~pl.col("shadow"), ~pl.col("pinned"), pl.col("served") > moved + SETTLING)
+    by_request = live.group_by("version").agg(pl.col("request").n_unique())
+    assert dict(by_request.iter_rows()) == {n + 1: arm.requests for n, arm in enumerate(found[2:]) if arm.requests}
 
 
 def test_what_is_settled_is_kept_no_longer_and_what_repeats_it_is_passed_over():

@@ -369,6 +369,24 @@ def test_the_other_one_answers_in_shadow():
     assert models.table.get("loans").other(served.versions[1]) is None
 
 
+def test_arms_of_an_experiment_are_challengers_beside_the_champion():
+    loads = Loads()
+    cut = replace(route(1, 2, 3), names={"champion": 1}, slices=((2, 0.3), (3, 0.3), (1, 0.4)), salt="experiment 1")
+    loads.routes = {"loans": cut}
+    apart: list[int] = []
+
+    def challenger(digest: str, model: str, number: int):
+        apart.append(number)
+        return loads.load(digest, model, number)
+
+    models = Models(loads.load, lambda: loads.routes, challenger=challenger)
+    models.look()
+    served = models.table.get("loans")
+    assert apart == [2, 3]
+    assert [one and one.number for one in (served.beside(served.versions[n]) for n in (1, 2, 3))] == [None, 1, 1]
+    assert served.other(served.versions[2]) is None  # nobody else answers the same request
+
+
 # -- shadow and log --------------------------------------------------------------------------------------------------------
 
 
