@@ -160,4 +160,5 @@ def show(found: "Experiment") -> None:
     level = 1 - report["alpha"] / report["intervals"]
     together = f"differences, each with its {level:.2%} interval: all hold together at {1 - report['alpha']:.0%}"
     table(together, DIFFERENCES, difference_rows(report))
-    say(f"{found.reason}. {report['conclusion']}")
+    say(found.reason)
+    say(report["conclusion"])
