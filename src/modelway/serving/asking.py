@@ -17,13 +17,13 @@ from modelway.serving.answering import Answering
 from modelway.serving.lanes import Lanes
 from modelway.serving.log import PredictionLog
 from modelway.serving.models import Models, Served
-from modelway.serving.protocol import as_text
 from modelway.serving.question import Question
 from modelway.serving.servable import Servable
 from modelway.serving.shadow import Shadow
 from modelway.serving.status import BusyError
 from modelway.serving.telemetry import Telemetry
 from modelway.serving.traced import Begin
+from modelway.serving.wording import as_text
 from modelway.tracing.port import Tracing
 from modelway.tracing.sampling import Sampler
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from modelway.errors import DataError
-from modelway.serving import protocol, replies
+from modelway.serving import protocol, replies, tensors
 from modelway.serving.answer import Answer
 from modelway.serving.binary import HEAD_LENGTH, OCTETS, format_binary, parse_binary
 from modelway.serving.named import NamedRows, parse_invocations, parse_named, rows_for
@@ -53,7 +53,7 @@ class Tensors(Form):
 
     def rows(self, asked: protocol.Asked, servable: Servable) -> Sequence[Row]:
         replies.chosen_outputs(servable, asked.outputs)
-        return protocol.read_rows(asked, servable.required, servable.optional)
+        return tensors.read_rows(asked, servable.required, servable.optional)
 
     def write(self, question: Question, asked: protocol.Asked, answers: Sequence[Answer], upto: Upto) -> Written:
         servable = question.servable

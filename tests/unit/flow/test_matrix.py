@@ -22,10 +22,11 @@ from modelway.serving.binary import format_binary, parse_binary
 from modelway.serving.log import prediction_events
 from modelway.serving.matrix import LEAST, Matrix
 from modelway.serving.matrix_answers import MatrixAnswers, answer_request
-from modelway.serving.protocol import Asked, asked_of, read_rows
+from modelway.serving.protocol import Asked, asked_of
 from modelway.serving.refusals import compile_refusal
 from modelway.serving.replies import head_of, written
 from modelway.serving.servable import Row, Servable
+from modelway.serving.tensors import read_rows
 from tests.unit.flow.test_plain import SPEC, servable
 
 T0 = datetime(2026, 1, 5, 12, 30, 0, 250_000, tzinfo=UTC)
