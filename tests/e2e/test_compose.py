@@ -31,7 +31,7 @@ compose:
 monitoring: {slo: {latency_p99_ms: 60000, longest_wait_ms: 60000}}
 release: {shadow: 0 requests, canary: [100%], watch: 0s, promote_on: scores, guard: {scores: 1.0}}
 """
-QUICKLY = "release: {shadow: 0 requests, canary: [100%], watch: 0s}\n"
+QUICKLY = "release: {shadow: 10 requests, canary: [100%], watch: 0s, promote_on: scores, guard: {scores: 1.0}}\n"
 WARNS = """\
 gates:
   - {metric: log_loss, against: baseline, warn_only: true}
@@ -94,7 +94,7 @@ def test_from_yaml_to_answers_over_http(tmp_path):
     np.testing.assert_array_equal(predicted(root, "pricing"), want)
     with up(root), httpx.Client(timeout=60) as client:
         np.testing.assert_array_equal(predicted(root, "pricing"), want)
-        reply = client.post(f"{address(root)}/predict/pricing", json={"rows": rest.to_dicts(), "id": "one"})
+        reply = client.post(f"{address(root)}/predict/pricing", json={"rows": rest.to_dicts(), "_id": "one"})
         assert reply.status_code == 200, reply.text
         assert reply.json()["id"] == "one"
         events = logged(root)
@@ -110,9 +110,13 @@ def test_from_yaml_to_answers_over_http(tmp_path):
         (root / "models/loans/modelway.yaml").write_text(ANY_JOB + QUICKLY + WARNS)
         assert "loans@2 is accepted" in ok("run", "loans", cwd=root)
         ok("release", "loans", cwd=root)
-        until(
-            lambda: made_again(root), 200, "the composition was not made again when another version of a member served"
-        )
+
+        def made_again() -> bool:
+            """While clients ask loans, so that its new version is compared and promoted."""
+            client.post(f"{address(root)}/predict/loans", json=rest.to_dicts()[::7])
+            return asks_the_new_one(root)
+
+        until(made_again, 200, "the composition was not made again when another version of a member served")
     assert records(root, "reproduce", "pricing@1")["worst"] == 0
     ok("ingest", "pricing", cwd=root)
     workspace = open_workspace(root)
@@ -126,7 +130,7 @@ def test_from_yaml_to_answers_over_http(tmp_path):
     assert set(kept.filter(pl.col("fallback") != "")["member"].to_list()) == {"scorecard@1"}
 
 
-def made_again(root: Path) -> bool:
+def asks_the_new_one(root: Path) -> bool:
     """Whether there is a version that asks the new one of loans."""
     workspace = open_workspace(root)
     try:

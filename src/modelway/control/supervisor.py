@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -82,6 +82,8 @@ def up(places: Places, announce: Callable[[str], None], *, ready_within: float =
                 child.ask_to_stop()
             for child in servers:
                 child.ask_to_stop()
+            for one in filter(None, sockets):
+                one.close()  # they take what waits in its queue; nobody else is to wait there in vain
             for child in servers:
                 child.stop(PATIENCE)
             for child in forwarders:
@@ -97,10 +99,11 @@ def up(places: Places, announce: Callable[[str], None], *, ready_within: float =
 def _left(places: Places, restarts: MemoryMetrics, number: int) -> None:
     """What a process that died was answering is in no log and in no figure of its own: that it died is told by the others."""
     restarts.count(RESTARTS, worker=str(number))
-    places.figures.mkdir(exist_ok=True)
     part = places.figures / ".supervisor.part"
-    part.write_bytes(restarts.exposition())
-    part.replace(places.figures / "supervisor.prom")
+    with suppress(OSError):  # a full disk must not end the supervisor: it is told with the next one
+        places.figures.mkdir(exist_ok=True)
+        part.write_bytes(restarts.exposition())
+        part.replace(places.figures / "supervisor.prom")
 
 
 def renewed(places: Places, servers: list[Child], stopping: threading.Event, within: float = 30.0) -> str:

@@ -24,7 +24,7 @@ from modelway.flow.erasing_kafka import from_kafka
 from modelway.flow.erasing_online import from_online_values
 from modelway.flow.erasing_texts import from_texts
 from modelway.flow.feeding import ingest
-from modelway.flow.holding import hold, holder_name, insist
+from modelway.flow.holding import hold, holder_name
 from modelway.flow.persons import Person, tables_of, topics_of
 from modelway.flow.pins import pinned
 from modelway.flow.runs import record
@@ -57,7 +57,12 @@ def ask(
 
 def work_off(workspace: Workspace, request: Request) -> Request:
     """Do what is left of a request. Raises StateError when a step must wait; all others are done then."""
-    with insist(workspace, f"model/{request.model}", holder_name()):
+    with hold(workspace, f"model/{request.model}", holder_name()) as lease:
+        if lease is None:
+            raise StateError(
+                f"request {request.id} is open, and {request.model} is being worked on by another process",
+                "`modelway up` goes on with it as soon as that is done; or run the same command again",
+            )
         return _work_off(workspace, request)
 
 

@@ -139,12 +139,12 @@ def _local(
 
 
 def _answered(servable: "Servable", rows: Sequence[dict[str, Any]], workspace: Workspace) -> list[dict[str, Any]]:
-    from modelway.serving import protocol, replies
+    from modelway.serving import protocol, replies, tensors
     from modelway.serving.answer import answer_rows
 
     names = list(rows[0])
     body = protocol.format_request({name: [row[name] for row in rows] for name in names})
-    asked = protocol.read_rows(protocol.parse_request(body), servable.required, servable.optional)
+    asked = tensors.read_rows(protocol.parse_request(body), servable.required, servable.optional)
     servable.upto()
     answers = answer_rows(servable, [f"local/{n}" for n in range(len(asked))], asked, workspace.clock.now())
     return replies.parse_answers(replies.format_answers(servable, "local", answers, {}, servable.outputs))

@@ -25,8 +25,8 @@ from modelway.records import Manifest, Outcome, Release, Verdict, Version, loads
 from modelway.registry import versions
 from modelway.rollout.store import OURSELVES
 from modelway.serving.answer import Answer
-from modelway.serving.protocol import as_text
 from modelway.serving.servable import Row
+from modelway.serving.wording import as_text
 from modelway.spec.model import Spec
 from modelway.spec.units import write_duration
 from modelway.state import ledger

@@ -4,6 +4,7 @@ The label `worker` tells them apart, so that one which starts anew counts from 0
 others show is at most `EVERY_SECONDS` old.
 """
 
+import logging
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +15,7 @@ from modelway.metrics.memory import MemoryMetrics
 from modelway.metrics.port import Exposition, Metrics
 
 EVERY_SECONDS = 1.0
+_log = logging.getLogger("modelway.serving")
 _SAMPLE = re.compile(rb"^([a-z_]+)(?:\{(.*)\})? (\S+)$")
 _TYPE = b"# TYPE "
 
@@ -62,8 +64,15 @@ def shared(own: Metrics, folder: Path, worker: int) -> Iterator[SharedMetrics]:
     made, stop = SharedMetrics(own, folder, worker), threading.Event()
 
     def run() -> None:
+        told = False
         while not stop.wait(EVERY_SECONDS):
-            made.leave()
+            try:
+                made.leave()
+                told = False
+            except OSError as error:  # a full disk, as a rule: the others see older figures until there is room
+                if not told:
+                    _log.warning("figures are not shared: %s", error.strerror)
+                told = True
 
     thread = threading.Thread(target=run, name="figures of workers", daemon=True)
     thread.start()

@@ -16,9 +16,9 @@ from modelway.records import Manifest
 from modelway.serving.composed import Composed, Said
 from modelway.serving.decision import Decide
 from modelway.serving.onnxruntime import Numbers
-from modelway.serving.protocol import as_text
 from modelway.serving.servable import OWN_KEY, Row, Servable
 from modelway.serving.traced import Marks
+from modelway.serving.wording import as_text
 
 Status = Literal["ok", "refused", "error", "invalid"]
 """`invalid`: the graph gave what nobody can use."""

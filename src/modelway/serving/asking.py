@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 
 from modelway.clock import Clock
 from modelway.errors import ModelwayError, StateError
@@ -17,16 +17,17 @@ from modelway.serving.answering import Answering
 from modelway.serving.lanes import Lanes
 from modelway.serving.log import PredictionLog
 from modelway.serving.models import Models, Served
-from modelway.serving.protocol import as_text
 from modelway.serving.question import Question
 from modelway.serving.servable import Servable
 from modelway.serving.shadow import Shadow
 from modelway.serving.status import BusyError
 from modelway.serving.telemetry import Telemetry
 from modelway.serving.traced import Begin
+from modelway.serving.wording import as_text
 from modelway.tracing.port import Tracing
 from modelway.tracing.sampling import Sampler
 
+T = TypeVar("T")
 _MOST_COLD = 64
 """Models that are waited for at one time."""
 
@@ -60,7 +61,7 @@ class Asking:
         self._loading = loading
         self._cold: dict[str, list[tuple[Callable[[], None], Callable[[ModelwayError], None]]]] = {}
         self.server, self.new_id = server, server.new_id
-        self.lanes = Lanes(answering)
+        self.lanes, self._answering = Lanes(answering), answering
         self.telemetry = Telemetry(server.metrics, server.tracing, access_log=server.access_log)
         self.begin: Begin | None = server.sampler.begin if server.sampler is not None else None
         """Gives a sampled request its trace; None: nothing is traced."""
@@ -118,6 +119,10 @@ class Asking:
     def ask(self, question: Question, size: int) -> None:
         """Answered in its turn, or refused at once; `size`: the request's bytes."""
         self.lanes.ask(question, size)
+
+    def apart(self, work: Callable[[], T], then: "Callable[[asyncio.Future[T]], None]") -> None:
+        """Do what takes long in a thread, and then tell on the event loop's."""
+        self._answering.apart(work, then)
 
     def at_once(self, servable: Servable, size: int) -> bool:
         """Whether it would be answered on this thread, with those that come together with it."""

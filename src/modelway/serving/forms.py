@@ -4,14 +4,16 @@
 `mlflow models serve` takes and gives (mlflow.org/docs/latest/ml/deployment/deploy-model-locally, "/invocations").
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
 
 from modelway.errors import DataError
-from modelway.serving import protocol, replies
+from modelway.serving import protocol, replies, tensors
 from modelway.serving.answer import Answer
 from modelway.serving.binary import HEAD_LENGTH, OCTETS, format_binary, parse_binary
 from modelway.serving.named import NamedRows, parse_invocations, parse_named, rows_for
@@ -19,6 +21,7 @@ from modelway.serving.question import Question, Upto
 from modelway.serving.servable import Row, Servable
 from modelway.serving.wire.exchange import JSON, Exchange, Header
 
+_WHOLE = re.compile(r"0|-?[1-9][0-9]*")
 Asked = protocol.Asked | NamedRows
 
 
@@ -53,7 +56,7 @@ class Tensors(Form):
 
     def rows(self, asked: protocol.Asked, servable: Servable) -> Sequence[Row]:
         replies.chosen_outputs(servable, asked.outputs)
-        return protocol.read_rows(asked, servable.required, servable.optional)
+        return tensors.read_rows(asked, servable.required, servable.optional)
 
     def write(self, question: Question, asked: protocol.Asked, answers: Sequence[Answer], upto: Upto) -> Written:
         servable = question.servable
@@ -93,10 +96,19 @@ class Invocations(Form):
 
     def write(self, question: Question, asked: NamedRows, answers: Sequence[Answer], upto: Upto) -> Written:
         """A row that is refused has no prediction; when all are, the client hears why."""
-        del question, asked, upto
+        del asked, upto
         if answers and all(answer.status != "ok" for answer in answers):
             raise DataError(answers[0].reason, "send rows that the model's contract accepts: modelway explain MODEL")
-        return Written(orjson.dumps({"predictions": [answer.prediction for answer in answers]}))
+        said = _as_learned(question.servable.manifest.classes)
+        return Written(orjson.dumps({"predictions": [said.get(a.prediction, a.prediction) for a in answers]}))
+
+
+@lru_cache(maxsize=1_000)
+def _as_learned(classes: tuple[str, ...]) -> dict[Any, Any]:
+    """Classes as MLflow's clients get them: numbers and truths as such, where all of a model's classes are so written."""
+    if classes and all(_WHOLE.fullmatch(name) for name in classes):
+        return {name: int(name) for name in classes}
+    return {"true": True, "false": False} if set(classes) == {"true", "false"} else {}
 
 
 def _told(servable: Servable, answer: Answer) -> dict[str, Any]:

@@ -18,7 +18,7 @@ _FLOATS = frozenset({"FP64", "FP32", "FP16", "BF16"})
 _WHOLE = frozenset({f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)})
 _NUMBERS = frozenset({float, int, type(None)})
 _TEXTS = frozenset({str, type(None)})
-_EXACT = 2.0**53
+_EXACT = 2**53
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,8 +88,8 @@ def _numbers(tensor: Mapping[str, Any], width: int) -> NDArray[np.float64] | Non
     made = data if isinstance(data, np.ndarray) else _array(data, datatype, width)
     if made is None or made.size != shape[0] * width:
         return None
-    if datatype in _WHOLE and (made.max() > _EXACT or made.min() < -_EXACT):
-        return None
+    if datatype in _WHOLE and made.dtype.kind != "f" and bool(((made >= _EXACT) | (made <= -_EXACT)).any()):
+        return None  # a double would lose digits
     numbers = made.astype(np.float64, copy=False).reshape(shape[0], width)
     return None if np.isinf(numbers).any() else numbers
 
@@ -104,9 +104,10 @@ def _array(data: Any, datatype: Any, width: int) -> NDArray[np.float64] | None:
     if not all(_NUMBERS.issuperset(map(type, row)) for row in rows):
         return None
     try:
-        return np.array(data, np.float64)
+        made = np.array(data, np.float64)
     except (OverflowError, ValueError):  # more digits than a double has; lists among values
         return None
+    return None if (np.abs(made) >= _EXACT).any() else made  # JSON may have written a whole number with all its digits
 
 
 def _texts(tensor: Mapping[str, Any]) -> Sequence[str | None] | None:

@@ -26,7 +26,7 @@ class NamedRows:
     id: str
     routing_key: str
     given: Sequence[Mapping[str, Any] | Sequence[Any]]
-    """By name, or in the order of the model's inputs."""
+    """By name; or the one value of a model with one input."""
     single: bool = False
     """One row, not a list of one."""
     timeout: float | None = None
@@ -77,12 +77,12 @@ def rows_for(asked: NamedRows, servable: Servable) -> list[Row]:
 def _row(servable: Servable, index: int, given: Mapping[str, Any] | Sequence[Any]) -> Row:
     required = servable.required
     if not isinstance(given, Mapping):
-        if len(given) != len(required):
+        if len(required) != 1 or len(given) != 1:  # whose order it is would be a guess
             raise DataError(
-                f"row {index} has {len(given)} values, and the model takes {len(required)}",
-                f"send them by name, or in this order: {', '.join(required)}",
+                f"row {index} is a list of values, and the model's columns have names",
+                'send them by name: {"dataframe_split": {"columns": […], "data": [[…]]}}, or rows as objects',
             )
-        given = dict(zip(required, given, strict=True))
+        given = {required[0]: given[0]}
     row = {name: given.get(name) for name in required}
     row |= {name: given[name] for name in servable.optional if name in given}
     for name, value in row.items():

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from modelway.serving.protocol import DATATYPES, LONGEST_ID, MOST_TENSORS
+from modelway.serving.columns import DATATYPES
+from modelway.serving.protocol import LONGEST_ID, MOST_TENSORS
 
 Schema = Mapping[str, Any]
 PATH = "/openapi.json"

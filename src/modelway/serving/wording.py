@@ -1,4 +1,4 @@
-"""What was found in a request, as a message tells it."""
+"""Values of a request as people read them: in a message, and as text."""
 
 from typing import Any
 
@@ -24,3 +24,14 @@ def shown(value: Any) -> str:
     except TypeError:  # it reads deeper (1,024) than it writes (254)
         return f"{kind(value)} nested too deeply"
     return text if len(text) <= 60 else text[:57] + "…"
+
+
+def as_text(value: Any) -> str:
+    """A value as text: times as ISO 8601, booleans as JSON writes them, whole numbers without a fraction."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return str(int(value))
+    return str(value.isoformat()) if hasattr(value, "isoformat") else str(value)

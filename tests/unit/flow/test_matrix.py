@@ -22,10 +22,11 @@ from modelway.serving.binary import format_binary, parse_binary
 from modelway.serving.log import prediction_events
 from modelway.serving.matrix import LEAST, Matrix
 from modelway.serving.matrix_answers import MatrixAnswers, answer_request
-from modelway.serving.protocol import Asked, asked_of, read_rows
+from modelway.serving.protocol import Asked, asked_of
 from modelway.serving.refusals import compile_refusal
 from modelway.serving.replies import head_of, written
 from modelway.serving.servable import Row, Servable
+from modelway.serving.tensors import read_rows
 from tests.unit.flow.test_plain import SPEC, servable
 
 T0 = datetime(2026, 1, 5, 12, 30, 0, 250_000, tzinfo=UTC)
@@ -164,7 +165,8 @@ def test_every_form_is_read_as_the_same_matrix(matrix):
         assert list(found) == list(matrix)
         if matrix.texts:
             assert asked.first("id") == matrix.texts["id"][0]
-    assert sum(isinstance(read_rows(asked, NAMES, ("id", "at")), Matrix) for asked in requests(matrix, "FP64")) >= 3
+    if not (np.abs(matrix.numbers) >= 2**53).any():
+        assert all(isinstance(read_rows(asked, NAMES, ("id", "at")), Matrix) for asked in requests(matrix, "FP64"))
 
 
 @settings(max_examples=60, deadline=None)
@@ -190,6 +192,21 @@ def test_what_is_no_matrix_is_refused_as_ever(tensor, said):
     asked = asked_of({"inputs": [{"name": "x", "datatype": "FP64", **tensor}]})
     with pytest.raises(DataError, match=said):
         read_rows(asked, NAMES)
+
+
+@pytest.mark.parametrize("value", [2**53, 2**53 + 1, -(2**53), 2**62])
+@pytest.mark.parametrize("form", ["raw", "INT64", "FP64"])
+def test_whole_numbers_keep_their_digits_among_many_rows(value, form):
+    columns = [{"name": name, "datatype": "FP64", "shape": [20], "data": [20.0] * 20} for name in NAMES]
+    head, raw = {"inputs": columns}, b""
+    if form == "raw":
+        raw = np.array([value] + [30] * 19, "<i8").tobytes()
+        columns[1] = {"name": "age", "datatype": "INT64", "shape": [20], "parameters": {"binary_data_size": len(raw)}}
+    else:
+        columns[1] = {"name": "age", "datatype": form, "shape": [20], "data": [value] + [30] * 19}
+    text = orjson.dumps(head)
+    rows = read_rows(parse_binary(text + raw, str(len(text)).encode()), NAMES)
+    assert (rows[0]["age"], type(rows[0]["age"])) == (value, int)
 
 
 def test_a_matrix_with_a_key_beside_it_may_be_short():

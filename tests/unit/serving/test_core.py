@@ -26,6 +26,7 @@ from modelway.serving.refusals import compile_refusal
 from modelway.serving.routes import choose
 from modelway.serving.servable import Servable, inputs_of, nowhere
 from modelway.serving.shadow import Echo, Shadow, score_in_shadow
+from modelway.serving.tensors import read_rows
 from tests.support.running import until
 from tests.support.serving import serving
 
@@ -75,7 +76,7 @@ cells = st.one_of(
 @given(st.dictionaries(st.sampled_from(["a", "b", "ä"]), cells, min_size=1))
 def test_a_request_comes_back_as_it_was_sent(columns):
     asked = protocol.parse_request(protocol.format_request(columns, id="q", routing_key="k"))
-    rows = protocol.read_rows(asked, tuple(columns))
+    rows = read_rows(asked, tuple(columns))
     assert [[row[name] for row in rows] for name in columns] == list(columns.values())
     assert (asked.id, asked.routing_key) == ("q", "k")
 
@@ -113,7 +114,7 @@ bodies = st.one_of(
 def test_whatever_is_sent_is_read_or_refused_with_place_and_fix(body):
     refused = None
     try:
-        rows = protocol.read_rows(protocol.parse_request(body), ("income",))
+        rows = read_rows(protocol.parse_request(body), ("income",))
     except DataError as error:
         refused = error
     assert all(list(row) == ["income"] for row in rows) if refused is None else (refused.problem and refused.fix)
@@ -491,7 +492,7 @@ def test_a_request_is_tried_again_under_the_same_id():
         if len(seen) == 2:
             return httpx.Response(503, content=replies.format_error(StateError("starting")))
         one = servable()
-        rows = protocol.read_rows(protocol.parse_request(asked.content), ("income",))
+        rows = read_rows(protocol.parse_request(asked.content), ("income",))
         answers = answer_rows(one, [f"q/{n}" for n in range(len(rows))], rows, T0)
         return httpx.Response(200, content=replies.format_answers(one, "q", answers, {}, one.outputs))
 

@@ -5,6 +5,7 @@ import json
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 
 import httpx
 import numpy as np
@@ -13,13 +14,18 @@ import pytest
 
 from modelway.clock import WallClock
 from modelway.contracts.values import as_float
+from modelway.errors import DataError
+from modelway.serving.answer import Answer
 from modelway.serving.asking import Server
+from modelway.serving.forms import Invocations
 from modelway.serving.log import PredictionLog
 from modelway.serving.models import Models
+from modelway.serving.named import parse_invocations, rows_for
+from modelway.serving.servable import Input
 from modelway.serving.shadow import Shadow
 from modelway.serving.wire.limits import Limits
 from tests.support.serving import serving
-from tests.unit.serving.test_core import route, servable
+from tests.unit.serving.test_core import MANIFEST, T0, route, servable
 
 INFER = "/v2/models/loans/infer"
 
@@ -168,6 +174,24 @@ def test_the_forms_of_mlflow_are_answered(client, form, path):
     assert client.post(path, json=form).json() == {"predictions": ["good", "bad"]}
 
 
+@pytest.mark.parametrize("form", ["instances", "inputs"])
+def test_values_without_names_are_no_row_of_several_columns(form):
+    asked = parse_invocations(orjson.dumps({form: [[1.0, 2.0]]}), b"application/json")
+    with pytest.raises(DataError, match="row 0 is a list of values"):
+        rows_for(asked, replace(servable(1), inputs=(Input("a", "float"), Input("b", "float"))))
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [(("0", "1"), [1, 0]), (("-1", "10"), [10, -1]), (("false", "true"), [True, False]), (("no", "1"), ["1", "no"])],
+)
+def test_classes_are_numbers_where_they_were_learned_as_such(classes, said):
+    one = servable(1, manifest=replace(MANIFEST, classes=classes))
+    answers = [Answer({}, "k", T0, "ok", "", (0.5, 0.5), name) for name in reversed(classes)]
+    question = SimpleNamespace(servable=one)
+    assert orjson.loads(Invocations().write(question, None, answers, {}).body) == {"predictions": said}
+
+
 def test_csv_is_answered_and_what_is_no_form_is_refused(client):
     kind = {"content-type": "text/csv; charset=utf-8"}
     body = "id,income\na,0.75\nb,\n"
@@ -185,6 +209,29 @@ def test_csv_is_answered_and_what_is_no_form_is_refused(client):
 
 def test_without_a_name_it_must_be_the_only_model(client):
     assert client.post("/invocations", json={}, headers={"modelway-model": "other"}).status_code == 404
+
+
+def test_what_is_large_is_read_and_written_apart():
+    models = Models(lambda digest, model, number: replace(servable(number), check=typed), lambda: {"loans": route(1)})
+    models.look()
+    events: list[object] = []
+    log = PredictionLog(lambda topic, given: events.extend(given), lambda: None)
+    rows = [{"income": 0.75 if n % 2 else 0.25, "id": f"k{n}", "note": "x" * 90} for n in range(3_000)]
+    server = Server(models, log, Shadow(lambda echo: None, 1), WallClock())
+    with serving(server) as url, httpx.Client(base_url=url, timeout=30) as client:
+        many = client.post("/predict/loans", json=rows)
+        assert [one["prediction"] for one in many.json()["predictions"]] == ["bad", "good"] * 1_500
+        assert client.post("/predict/loans", content=gzip.compress(b"[" * 300_000)).status_code == 400
+        refused = client.post("/predict/loans", content=b"[" * 300_000)
+        assert (refused.status_code, "not JSON" in refused.text) == (400, True)
+        unknown = client.post("/predict/loans", json=rows, headers={"modelway-version": "7"})
+        assert (unknown.status_code, "'7'" in unknown.text) == (404, True)
+        packed = gzip.compress(orjson.dumps({"instances": rows}))
+        assert (
+            len(client.post("/invocations", content=packed, headers={"content-encoding": "gzip"}).json()["predictions"])
+            == 3_000
+        )
+    assert len(events) == 6_000
 
 
 # -- compressed ------------------------------------------------------------------------------------------------------------

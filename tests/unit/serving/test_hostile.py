@@ -4,6 +4,7 @@ Each is refused with its reason, in little time, and nobody else notices.
 """
 
 import json
+import logging
 import struct
 import time
 from collections.abc import Callable
@@ -116,13 +117,18 @@ def answers(client: httpx.Client) -> None:
     assert client.post(INFER, content=body()).status_code == 200
 
 
+def faults(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """What the log says of the server's own; that a request was refused is none of it."""
+    return [told for told in caplog.records if told.levelno >= logging.ERROR or told.exc_info]
+
+
 @pytest.mark.parametrize("name", BODIES)
 def test_bodies(client, caplog, name):
     sent, began = BODIES[name](), time.process_time()
     refused(client.post(INFER, content=sent))
     assert time.process_time() - began < SECONDS
     answers(client)
-    assert caplog.records == []
+    assert faults(caplog) == []
 
 
 @pytest.mark.parametrize("shape", [[0], [0, 1]])
@@ -162,7 +168,7 @@ def test_raw_tensors(client, caplog, head, length):
     refused(client.post(INFER, content=text + struct.pack("<d", 1.0), headers=headers))
     assert time.process_time() - began < SECONDS
     answers(client)
-    assert caplog.records == []
+    assert faults(caplog) == []
 
 
 @pytest.mark.parametrize("version", ["9" * 5_000, "²", "-1", "1.0", "%00", "%ff", "%2e%2e"])
@@ -170,7 +176,7 @@ def test_raw_tensors(client, caplog, head, length):
 def test_versions_over_http(client, caplog, path, version):
     refused(client.post(path.format(version), content=body()), (404,))
     refused(client.get(path.format(version).replace("/infer", "").replace("/predict", "/v2/models")), (404,))
-    assert caplog.records == []
+    assert faults(caplog) == []
 
 
 @pytest.mark.parametrize(
@@ -195,7 +201,7 @@ def test_other_forms(client, caplog, path, sent):
     refused(client.post(path, content=sent))
     assert time.process_time() - began < SECONDS
     answers(client)
-    assert caplog.records == []
+    assert faults(caplog) == []
 
 
 # -- gRPC ------------------------------------------------------------------------------------------------------------------

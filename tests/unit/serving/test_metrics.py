@@ -14,6 +14,8 @@ from modelway.control.supervisor import RESTARTS
 from modelway.errors import DiskFullError, EngineError
 from modelway.flow import figures
 from modelway.flow.online import FRESHNESS
+from modelway.metrics import shared as shared_figures
+from modelway.metrics.memory import MemoryMetrics
 from modelway.metrics.port import HELP, Metrics
 from modelway.serving import composed, gauges, measured, models
 from modelway.serving.asking import Server
@@ -226,3 +228,15 @@ def test_what_is_refused_before_it_is_a_request_is_counted():
         sample(measured.WIRE_REFUSALS, status="400", reason="malformed"): 1,
     }
     assert not [key for key in found if key[0] == measured.REQUESTS]
+
+
+def test_figures_are_shared_again_when_there_is_room(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(shared_figures, "EVERY_SECONDS", 0.01)
+    folder, own = tmp_path / "figures", MemoryMetrics()
+    (folder / "1.part").mkdir(parents=True)
+    own.count(measured.SWAPS, model="loans")
+    with shared_figures.shared(own, folder, 1):
+        becomes(lambda: "figures are not shared" in caplog.text)
+        (folder / "1.part").rmdir()
+        becomes((folder / "1.prom").exists)
+    assert caplog.text.count("figures are not shared") == 1

@@ -191,3 +191,24 @@ def test_a_slow_load_keeps_nobody_else_waiting():
         assert not slow.done()
         go.set()
         assert slow.result(30).status_code == 200
+
+
+def test_while_models_are_loaded_the_ready_ones_answer_and_who_asks_for_another_waits_for_it():
+    free = threading.Event()
+
+    def load(digest, model, number):
+        assert model != "m1" or free.wait(30)
+        return servable(number, manifest=replace(MANIFEST, model=model))
+
+    models = Models(load, lambda: ROUTES)
+    models.look(0.0)
+    with served(models) as client, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(client.post, "/predict/m1", json={"income": 0.75})
+        for name in ("m0", "m5"):
+            assert client.post(f"/predict/{name}", json={"income": 0.75}).status_code == 200
+        assert client.get("/v2/health/ready").status_code == 503
+        assert not waiting.done()
+        free.set()
+        assert waiting.result(30).status_code == 200
+        models.look()
+        assert client.get("/v2/health/ready").status_code == 200

@@ -71,6 +71,7 @@ def test_hot_swap_under_load_without_a_failed_request(workspace, client):
             workspace.traffic.apply(route("loans", digests, {version: 1.0}))
             generation = workspace.traffic.routes()["loans"].generation
             becomes(lambda g=generation: client.get(f"{url}/v2/models/loans").json()["parameters"]["generation"] == g)
+            becomes(lambda v=version: str(v) in seen)
         stop.set()
         for thread in threads:
             thread.join(20)

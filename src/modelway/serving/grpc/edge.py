@@ -19,9 +19,9 @@ from modelway.serving.grpc.codes import code_of, details_of
 from modelway.serving.grpc.reading import Reading, parse_frame
 from modelway.serving.grpc.replying import Replies
 from modelway.serving.models import ColdError, Table
-from modelway.serving.protocol import read_rows
 from modelway.serving.question import Question, Upto
 from modelway.serving.servable import Servable
+from modelway.serving.tensors import read_rows
 from modelway.serving.traced import Traced
 from modelway.tracing.context import TRACEPARENT, TRACERESPONSE
 

@@ -9,9 +9,10 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from modelway.errors import DataError
+from modelway.serving.columns import DATATYPES
 from modelway.serving.grpc.inference_pb2 import ModelInferRequest, RequestFrame
 from modelway.serving.grpc.layout import Layout
-from modelway.serving.protocol import DATATYPES, Asked, demand_few, identity, timeout_of
+from modelway.serving.protocol import Asked, demand_few, identity, timeout_of
 from modelway.serving.raw import finite, text_of
 
 FIELDS: Mapping[str, str] = {

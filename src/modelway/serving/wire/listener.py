@@ -61,6 +61,7 @@ class Listener:
             pass
         self._stopping = True
         self._leave()
+        self._listening.close()  # unless another process has it too, whoever comes now is refused at once, and may ask elsewhere
         until, idle_from = self._loop.time() + within, self._loop.time() + quiet
         while self.connections and self._loop.time() < until:
             await asyncio.sleep(0.01)

@@ -88,7 +88,7 @@ class Reader:
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.append((name.lower(), value))
+        self._headers.append((name.lower(), value.rstrip(b" \t")))  # not part of the value: RFC 9110, 5.5
 
     def on_headers_complete(self) -> None:
         headers, wire, url = self._headers, self._wire, self._url
