@@ -54,7 +54,7 @@ def _extrapolated(graph: GraphBuilder, step: Any, values: str, knots: np.ndarray
         basis = _basis(graph, _wrapped(graph, values, low, high), knots, degree)
         return _folded(graph, basis, degree, step.bsplines_[0].c.shape[1])
     inside = graph.op("Min", graph.op("Max", values, graph.row(low)), graph.row(high))
-    basis = _basis(graph, inside, knots, degree)
+    basis = _only_outermost(graph, _basis(graph, inside, knots, degree), values, knots, degree)
     if step.extrapolation == "constant":
         return basis
     below = graph.op("Min", graph.op("Sub", values, graph.row(low)), graph.constant(np.float64(0)))
@@ -65,6 +65,21 @@ def _extrapolated(graph: GraphBuilder, step: Any, values: str, knots: np.ndarray
     last[:, : last.shape[1] - degree] = 0.0
     for beyond, slope in ((below, first), (above, last)):
         basis = graph.op("Add", basis, graph.op("Mul", _deep(graph, beyond), graph.constant(slope[None])))
+    return basis
+
+
+def _only_outermost(graph: GraphBuilder, basis: str, values: str, knots: np.ndarray, degree: int) -> str:
+    """Beyond the knots scikit-learn keeps `degree` splines of that side: where knots coincide at an end, another one is not 0."""
+    place = np.arange(knots.shape[1] - degree - 1)
+    low, high = knots[:, degree], knots[:, -degree - 1]
+    for compare, end, next_one, inner in (
+        ("Less", low, knots[:, degree + 1], place >= degree),
+        ("Greater", high, knots[:, -degree - 2], place < len(place) - degree),
+    ):
+        if (end == next_one).any():
+            beyond = _deep(graph, graph.op(compare, values, graph.row(end)))
+            gone = graph.op("And", beyond, graph.constant(inner[None, None]))
+            basis = graph.op("Where", gone, graph.constant(np.float64(0)), basis)
     return basis
 
 

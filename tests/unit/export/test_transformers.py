@@ -127,6 +127,16 @@ def test_splines(degree, knots, spread, extrapolation, include_bias, missing, se
     assert apart(step, missing, seed) <= CLOSE
 
 
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(("degree", "extrapolation"), [(1, "constant"), (3, "constant"), (2, "linear")])
+def test_splines_whose_knots_coincide_at_an_end(degree, extrapolation, turned):
+    step = pre.SplineTransformer(n_knots=7, degree=degree, knots="quantile", extrapolation=extrapolation)
+    values = pd.DataFrame({"x": [0.0] * 40 + [1.0, 2.0, 3.0, 4.0] * 15}) * (-1 if turned else 1)
+    questions = pd.DataFrame({"x": np.linspace(-9, 9, 73)})
+    python, graph = both(step.fit(values), questions)
+    np.testing.assert_allclose(graph, python, rtol=0, atol=CLOSE)
+
+
 def test_sparse_splines_and_a_column_of_one_value():
     step = pre.SplineTransformer(n_knots=4, sparse_output=True, extrapolation="periodic")
     assert apart(step) <= CLOSE
