@@ -272,12 +272,13 @@ def _told(workspace: Workspace, seen: Seen, happened: Counter[str], kills: list[
     rows = (
         workspace.lake.scan(workspace.lake.version(prediction_topic(MODEL)))  # type: ignore[arg-type]
         .filter(~pl.col("shadow"))
-        .select("request", "status")
+        .select("request", "version")
         .collect()
     )
-    counts = dict(rows.group_by("request").len().iter_rows())
-    missing = sum(name not in counts for name in seen.answered)
-    doubled = sum(counts.get(name, 0) > 1 for name in seen.answered)
+    answered = pl.DataFrame({"request": seen.answered})
+    missing = answered.join(rows, "request", how="anti").height
+    twice = rows.filter(rows.is_duplicated()).unique()
+    doubled = answered.join(twice, "request", how="semi").height
     figures = [
         figure("requests", seen.begun, "", note=f"{_HTTP} clients over HTTP, {_GRPC} over gRPC"),
         figure("answered", len(seen.answered), ""),
@@ -306,7 +307,7 @@ _NOTES = (
     "failed.",
     "gRPC's clients have a retry policy for UNAVAILABLE and CANCELLED (five attempts), as the page on gRPC gives it; ids make a "
     "second attempt one row. Nobody is refused for want of time (`longest_wait_ms`). Rows of answered requests are looked for in "
-    "the predictions table, by request.",
+    "the predictions table by request; two of one request and version are a double.",
 )
 
 
