@@ -1,6 +1,7 @@
 """What every edge does with a request that it has read: find the model, choose the version, ask, and measure."""
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -10,7 +11,7 @@ from itertools import count
 from typing import Any, TypeVar
 
 from modelway.clock import Clock
-from modelway.errors import ModelwayError, StateError
+from modelway.errors import EngineError, ModelwayError, StateError
 from modelway.metrics.memory import MemoryMetrics
 from modelway.metrics.port import Metrics
 from modelway.serving.answering import Answering
@@ -28,8 +29,19 @@ from modelway.tracing.port import Tracing
 from modelway.tracing.sampling import Sampler
 
 T = TypeVar("T")
+_log = logging.getLogger("modelway.serving")
 _MOST_COLD = 64
 """Models that are waited for at one time."""
+
+
+def _done(work: Callable[[], T]) -> T:
+    try:
+        return work()
+    except ModelwayError:
+        raise
+    except Exception as error:  # the client must get an answer, and the log the traceback
+        _log.exception("a large request")
+        raise EngineError("the server failed on this request", "see its log: .modelway/logs/server.log") from error
 
 
 def unique_ids() -> Callable[[], str]:
@@ -123,8 +135,8 @@ class Asking:
         self.lanes.ask(question, size)
 
     def apart(self, work: Callable[[], T], then: "Callable[[asyncio.Future[T]], None]") -> None:
-        """Read or write what is large in a thread, in its turn, and then tell on the event loop's."""
-        future = asyncio.get_running_loop().run_in_executor(self._large, work)
+        """Read or write what is large in a thread, in its turn, and then tell on the event loop's; raises ModelwayError alone."""
+        future = asyncio.get_running_loop().run_in_executor(self._large, _done, work)
         self._apart.add(future)
         future.add_done_callback(self._apart.discard)
         future.add_done_callback(then)
