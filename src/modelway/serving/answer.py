@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from modelway.errors import DataError
 from modelway.events.block import Status
@@ -67,7 +68,8 @@ def answer_rows(
     if isinstance(servable.run, Composed):
         said = servable.run.said(numbers, words)
     else:
-        said, scored = None, iter(servable.run(numbers, words))
+        found = servable.run(numbers, words)
+        said, scored = None, iter(found.tolist() if isinstance(found, np.ndarray) else found)
     if marks is not None:
         marks.inferred = time.perf_counter()
     if said is not None:

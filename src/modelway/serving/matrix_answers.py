@@ -143,6 +143,8 @@ def _scores(servable: Servable, numbers: NDArray[np.float64]) -> NDArray[np.floa
     if not len(numbers):
         return np.empty((0, wanted))
     given = servable.run(numbers, [()] * len(numbers))
+    if isinstance(given, np.ndarray):
+        return given.astype(np.float64, copy=False) if given.shape == (len(numbers), wanted) else None
     if len(given) != len(numbers) or any(len(row) != wanted for row in given):
         return None
     return np.array(given, np.float64)

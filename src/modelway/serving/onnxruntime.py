@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from modelway.errors import EngineError
 
 Numbers = Sequence[Sequence[float]] | NDArray[np.float64]
-Run = Callable[[Numbers, Sequence[Sequence[str]]], list[list[float]]]
+Scores = list[list[float]] | NDArray[np.float64]
+Run = Callable[[Numbers, Sequence[Sequence[str]]], Scores]
 """Numbers [N][n] and words [N][m] → scores [N][k]; raises EngineError. May be called by several threads."""
 
 
@@ -33,7 +34,7 @@ def open_session(graph: bytes, name: str) -> Run:
         ) from error
     given = {tensor.name for tensor in session.get_inputs()}
 
-    def run(numbers: Numbers, words: Sequence[Sequence[str]]) -> list[list[float]]:
+    def run(numbers: Numbers, words: Sequence[Sequence[str]]) -> Scores:
         feeds: dict[str, Any] = {}
         if "numbers" in given:
             feeds["numbers"] = np.asarray(numbers, dtype=np.float64)
@@ -49,8 +50,8 @@ def open_session(graph: bytes, name: str) -> Run:
             raise EngineError(
                 f"the graph of {name} gave {scores.shape} for {len(numbers)} rows", "roll back to the version before"
             )
-        made: list[list[float]] = scores.tolist()
-        return made
+        found: NDArray[np.float64] = scores
+        return found
 
     return run
 
