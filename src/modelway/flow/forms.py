@@ -48,8 +48,7 @@ def open_run(workspace: Workspace, of: Manifest | Graph, name: str, *, patient: 
 
 def open_offline(workspace: Workspace, graph: Callable[[], bytes], columns: Sequence[Column], name: str) -> Offline:
     """The process of a graph that is asked before anybody hears it, within the `candidates` of stack.yaml. Raises EngineError."""
-    log = workspace.places.logs / f"candidate-{name.replace(' ', '-')}.log"
-    return Offline(name, graph, _GRAPH_CHILD, columns, limits_of(workspace), log)
+    return Offline(name, graph, _GRAPH_CHILD, columns, limits_of(workspace), workspace.places.logs / "candidates.log")
 
 
 def limits_of(workspace: Workspace) -> Limits:
