@@ -57,11 +57,13 @@ class Server:
 class Asking:
     """The way of a question; used on the event loop's thread."""
 
-    def __init__(self, server: Server, answering: Answering, loading: Executor) -> None:
-        self._loading = loading
+    def __init__(self, server: Server, answering: Answering, loading: Executor, large: Executor) -> None:
+        """`large` reads large bodies and writes large replies, one at a time: they take many times their bytes of memory."""
+        self._loading, self._large = loading, large
+        self._apart: set[asyncio.Future[Any]] = set()
         self._cold: dict[str, list[tuple[Callable[[], None], Callable[[ModelwayError], None]]]] = {}
         self.server, self.new_id = server, server.new_id
-        self.lanes, self._answering = Lanes(answering), answering
+        self.lanes = Lanes(answering)
         self.telemetry = Telemetry(server.metrics, server.tracing, access_log=server.access_log)
         self.begin: Begin | None = server.sampler.begin if server.sampler is not None else None
         """Gives a sampled request its trace; None: nothing is traced."""
@@ -121,8 +123,11 @@ class Asking:
         self.lanes.ask(question, size)
 
     def apart(self, work: Callable[[], T], then: "Callable[[asyncio.Future[T]], None]") -> None:
-        """Do what takes long in a thread, and then tell on the event loop's."""
-        self._answering.apart(work, then)
+        """Read or write what is large in a thread, in its turn, and then tell on the event loop's."""
+        future = asyncio.get_running_loop().run_in_executor(self._large, work)
+        self._apart.add(future)
+        future.add_done_callback(self._apart.discard)
+        future.add_done_callback(then)
 
     def at_once(self, servable: Servable, size: int) -> bool:
         """Whether it would be answered on this thread, with those that come together with it."""
