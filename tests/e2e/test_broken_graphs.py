@@ -1,5 +1,6 @@
 """Teams bring graphs that hang, grow or die: their runs fail with that reason, and one control loop goes on with another model."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,9 +9,10 @@ from benchmarks.broken import GRAPHS
 
 from modelway import lifecycle
 from modelway.control.loop import tick
+from modelway.flow import answered, pairs
 from modelway.flow import runs as records_of
 from modelway.monitoring.alerts import open_alerts
-from modelway.records import Trigger, dumps
+from modelway.records import Trigger, Version, dumps
 from modelway.registry import versions
 from modelway.state import ledger, runs
 from modelway.workspace import Workspace, open_workspace
@@ -95,3 +97,15 @@ def _a_candidate_whose_graph_hangs_is_refused(workspace: Workspace) -> None:
     (refused,) = (one for one in ledger.history(workspace.database, "loans") if one.action == "refused")
     assert refused.reason == f"graph fail: {problem}"
     ledger.verify(workspace.database)
+    _nor_does_it_hold_up_who_watches_it(workspace, version)
+
+
+def _nor_does_it_hold_up_who_watches_it(workspace: Workspace, version: Version) -> None:
+    """Had it been released by force: each look at it would ask for its scores on the holdout, and is told once that it has none."""
+    spec, made = workspace.spec("loans"), records_of.record(workspace, version.run, "prepare")
+    assert answered.holdout(workspace, spec, version) is None
+    assert pairs._held_scores(workspace, "loans", version.number, made) is None
+    began = time.monotonic()
+    assert answered.holdout(workspace, spec, version) is None
+    assert pairs._held_scores(workspace, "loans", version.number, made) is None
+    assert time.monotonic() - began < 2
