@@ -36,6 +36,18 @@ def huge(width: int) -> bytes:
     return _graph(width, nodes, many=np.array([10**10], dtype=np.int64))
 
 
+def dying(width: int) -> bytes:
+    """Divides the least whole number by −1: the processor stops the process for it, and ONNX Runtime does not look before."""
+    nodes = [
+        *_filled(2, 0.5, "made"),
+        helper.make_node("Add", ["made", "least"], ["all"]),
+        helper.make_node("Cast", ["all"], ["whole"], to=TensorProto.INT64),
+        helper.make_node("Div", ["whole", "minus"], ["divided"]),
+        helper.make_node("Cast", ["divided"], ["scores"], to=TensorProto.DOUBLE),
+    ]
+    return _graph(width, nodes, least=np.array([-(2.0**63)]), minus=np.array([-1], dtype=np.int64))
+
+
 def turning(width: int, turns: int) -> bytes:
     """Goes round so many times, and then answers 0.5."""
     body = helper.make_graph(
@@ -72,6 +84,7 @@ GRAPHS: Mapping[str, Callable[[int], bytes]] = {
     "no probability": lambda width: constant(width, 7.0),
     "raises": raising,
     "80 GB": huge,
+    "dies": dying,
     "endless": lambda width: turning(width, 10**12),
     "no graph": lambda width: b"no graph at all",
 }

@@ -19,10 +19,10 @@ from benchmarks.figures import Figure, Result, figure
 from benchmarks.measure import Spread
 from benchmarks.report import alone
 from modelway.export.build import export_estimator
+from modelway.isolation.live import Launch
+from modelway.isolation.process import PythonProcess
 from modelway.records import Column, PythonModel
 from modelway.serving.onnxruntime import Run, open_session
-from modelway.serving.python_live import Launch
-from modelway.serving.python_process import PythonProcess
 from modelway.training.predict import scores
 
 NUMBERS, WORDS = [f"number_{n}" for n in range(25)], [f"word_{n}" for n in range(5)]

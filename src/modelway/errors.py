@@ -21,6 +21,7 @@
     ├─ EngineError               8   something outside failed; `transient` says whether to try again
     │  ├─ EventLogError
     │  ├─ LakeError
+    │  ├─ GraphError                 what a graph did to the process that it ran in, off line
     │  ├─ TrackingError
     │  ├─ ServerError
     │  └─ DiskFullError
@@ -128,6 +129,10 @@ class EventLogError(EngineError):
 
 
 class LakeError(EngineError): ...
+
+
+class GraphError(EngineError):
+    """A graph took its process along, or more time or memory than it may have; never `transient`: it would do so again."""
 
 
 class TrackingError(EngineError): ...

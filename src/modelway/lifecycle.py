@@ -13,7 +13,7 @@ may be killed at any line and called again: what a step made stands in the contr
 
 from typing import TYPE_CHECKING
 
-from modelway.errors import EngineError, ModelwayError, unforeseen
+from modelway.errors import EngineError, GraphError, ModelwayError, unforeseen
 from modelway.flow import making, opening, releasing, runs
 from modelway.flow.absent import absent, tell_of_absent
 from modelway.flow.at_scale import features_table
@@ -141,4 +141,5 @@ def _run(workspace: "Workspace", run_id: str, lease: "Lease", tell: Tell) -> Ver
 
 def _fail(workspace: "Workspace", run_id: str, error: ModelwayError, lease: "Lease") -> None:
     now, kind = workspace.clock.now(), type(error).__name__
-    store.finish(workspace.database, run_id, now, error=error.problem, kind=kind, lease=lease)
+    told = error.problem if isinstance(error, GraphError) else ""  # which quotes no cell
+    store.finish(workspace.database, run_id, now, error=error.problem, kind=kind, told=told, lease=lease)

@@ -206,7 +206,7 @@ class PythonModel:
     columns: tuple[Column, ...]
     task: Task
     classes: int
-    """Columns of the scores: the classes of the training set, 1 for a regression."""
+    """Columns of the scores: the classes of the training set, 1 for a regression; 0 for a graph that nobody has asked yet."""
     seconds: float
     """What one call may take."""
     megabytes: int
@@ -215,6 +215,18 @@ class PythonModel:
     """Path of another environment's Python, from the workspace; "": the one that Modelway runs in."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """`python` and the libraries of the estimator, as they were when the parity gate was passed: served with no others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a candidate's graph may take off line: `seconds` for each block of rows, `megabytes` beside what its size asks for."""
+
+    seconds: float = 60.0
+    megabytes: int = 2048
+
+
+LIMITS = Limits()
+"""Where nobody says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

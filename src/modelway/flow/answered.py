@@ -1,6 +1,7 @@
 """What the tables hold of a version that serves: its answers, the columns that it computed them from, and their labels."""
 
 import json
+import logging
 from datetime import datetime, timedelta
 from functools import lru_cache
 
@@ -9,7 +10,7 @@ import polars as pl
 
 from modelway.contracts.contract import from_plain
 from modelway.contracts.table import check_table
-from modelway.errors import NotFoundError
+from modelway.errors import GraphError, NotFoundError
 from modelway.features.plan import Plan
 from modelway.flow import frames
 from modelway.flow.label_versions import own_labels
@@ -28,6 +29,7 @@ from modelway.training.split import HOLDOUT
 from modelway.validation.judged import reach
 from modelway.workspace import Workspace
 
+_log = logging.getLogger("modelway.control")
 _PLACE = ("_partition", "_offset", "_index")
 _MOMENT = pl.Datetime("us", "UTC")
 _ASKED = {
@@ -144,7 +146,7 @@ def holdout(workspace: Workspace, spec: Spec, version: Version) -> Sample | None
 
 @lru_cache(maxsize=64)
 def _held(workspace: Workspace, model: str, run: str, task: Task, horizon: timedelta) -> Sample | None:
-    """Kept in memory: a registered version and its holdout never change."""
+    """None too when its graph takes its process along. Kept in memory: a registered version and its holdout never change."""
     proved = versions.of_run(workspace.database, run)
     try:
         made: TrainingSet = record(workspace, run, "prepare")
@@ -154,7 +156,11 @@ def _held(workspace: Workspace, model: str, run: str, task: Task, horizon: timed
         return None
     manifest = loads(Manifest, workspace.artifacts.get(proved.digest))
     rows = read_training_set(made, workspace.artifacts, HOLDOUT).tail(_HELD_ROWS)
-    scores = graph_scores(workspace, manifest, rows, f"{model}@{proved.number}")
+    try:
+        scores = graph_scores(workspace, manifest, rows, f"{model}@{proved.number}")
+    except GraphError as error:
+        _log.error("%s on its holdout: %s", proved, error.problem)
+        return None
     target = codes(rows["_target"], made.classes).astype(float)
     return sampled(target, scores, task, horizon=_ahead(rows["_at"], horizon))
 

@@ -1,17 +1,20 @@
 """A candidate before its gates: scored by its own graph on its holdout, and the champion's graph on the same rows."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from modelway.errors import GraphError
 from modelway.features.plan import Plan, plan_of
 from modelway.flow import frames
+from modelway.flow.forms import open_run
 from modelway.flow.runs import Work, record, spec_of
-from modelway.flow.scoring import graph_scores
-from modelway.records import Candidate, Fit, Manifest, TrainingSet, Validation, loads
+from modelway.flow.scoring import graph_scores, run_scores
+from modelway.isolation.offline import Offline
+from modelway.records import Candidate, Fit, Manifest, TrainingSet, Validation, Verdict, loads
 from modelway.registry import versions
+from modelway.serving.onnxruntime import Run
 from modelway.spec.model import Spec
 from modelway.state import champions
 from modelway.training.frames import codes, read_audit, read_training_set
@@ -24,37 +27,43 @@ from modelway.workspace import Workspace
 
 
 def validated(work: Work) -> Validation:
-    """Every gate on the holdout; comparisons with the champion on rows that are new to both."""
+    """Every gate on the holdout; comparisons with the champion on rows that are new to both.
+
+    A graph that takes its process along on the way is refused for that alone.
+    """
     workspace, spec, made, candidate = work.workspace, work.spec, work.record("prepare"), work.record("export")
     held = read_training_set(made, workspace.artifacts, HOLDOUT)
-    judged = _candidate(workspace, spec, made, candidate, held, work.run.id)
+    try:
+        run = open_run(workspace, candidate.graph, work.run.id, patient=True)
+        scores, latency = run_scores(run, candidate.graph.columns, held), _latency(workspace, candidate, run, held)
+    except GraphError as error:
+        return Validation((), (Verdict("graph", "fail", error.problem),), candidate.operating_point)
+    judged = _candidate(workspace, spec, made, scores, held)
     rival, new = None, None
     champion = _champion(workspace, work.model)
     if champion is not None:
-        number, manifest, run = champion
+        number, manifest, made_by = champion
         work.tell("scoring the champion on the same rows", None)
         rows = champion_rows(work, spec, manifest, held)
-        scores = graph_scores(workspace, manifest, rows, f"{work.model}@{number}")
+        theirs = graph_scores(workspace, manifest, rows, f"{work.model}@{number}")
         target = codes(held["_target"], made.classes)
         rival = Judged(
-            held["_key"].to_list(), target, scores, manifest.classes, operating_point=manifest.operating_point
+            held["_key"].to_list(), target, theirs, manifest.classes, operating_point=manifest.operating_point
         )
-        new = new_to(workspace, spec, run, held)
+        new = new_to(workspace, spec, made_by, held)
     work.tell("gates", None)
     return validate(
         spec,
         judged,
         champion=rival,
         comparable=new,
-        latency_ms=measure(_one_row(workspace, candidate, held)),
+        latency_ms=latency,
         operating_point=candidate.operating_point,
         seed=spec.training.seed,
     )
 
 
-def _candidate(
-    workspace: Workspace, spec: Spec, made: TrainingSet, candidate: Candidate, held: pl.DataFrame, name: str
-) -> Judged:
+def _candidate(workspace: Workspace, spec: Spec, made: TrainingSet, scores: np.ndarray, held: pl.DataFrame) -> Judged:
     """The candidate's own scores on its holdout, with all that the gates ask of the rows."""
     learned = read_training_set(made, workspace.artifacts, TRAIN)
     targets = codes(learned["_target"], made.classes)
@@ -65,7 +74,7 @@ def _candidate(
     return Judged(
         keys=held["_key"].to_list(),
         target=codes(held["_target"], made.classes),
-        scores=graph_scores(workspace, candidate.graph, held, name),
+        scores=scores,
         classes=made.classes,
         train_target=np.bincount(targets, minlength=len(made.classes)) if made.classes else np.array([targets.mean()]),
         at=None if held["_at"].null_count() else held["_at"].to_list(),
@@ -112,14 +121,18 @@ def new_to(workspace: Workspace, spec: Spec, run: str, held: pl.DataFrame) -> np
     return (~held["_key"].is_in(learned["_key"].implode())).to_numpy()
 
 
-def _one_row(workspace: Workspace, candidate: Candidate, held: pl.DataFrame) -> Callable[[], object]:
-    """The candidate on one row, as the server calls it."""
-    from modelway.flow.forms import open_run
+def _latency(workspace: Workspace, candidate: Candidate, run: Run, held: pl.DataFrame) -> dict[str, float]:
+    """Of the candidate on one row, as the server calls it: without the way to the process that its graph has here alone.
+
+    A composition's members have passed their gates, and are asked in this process.
+    """
     from modelway.training.frames import normalised
 
     columns = candidate.graph.columns
-    run = open_run(workspace, candidate.graph, "the candidate")
     row = normalised(held.head(1), columns)
     numbers = [list(values) for values in row.select(c.name for c in columns if c.kind == "number").iter_rows()] or [[]]
     words = [list(values) for values in row.select(c.name for c in columns if c.kind == "word").iter_rows()] or [[]]
-    return lambda: run(numbers, words)
+    if isinstance(run, Offline):
+        return measure(lambda: run(numbers, words), way=run.way)
+    served = open_run(workspace, candidate.graph, "the candidate")
+    return measure(lambda: served(numbers, words))

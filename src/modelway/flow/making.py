@@ -12,6 +12,7 @@ from modelway.contracts.contract import contract_of, to_plain
 from modelway.errors import EngineError
 from modelway.features.plan import Plan, plan_of
 from modelway.flow import composing, feeding, frames
+from modelway.flow.forms import limits_of
 from modelway.flow.judging import validated
 from modelway.flow.pins import pin
 from modelway.flow.runs import REFIT, Work, record, spec_bytes
@@ -89,6 +90,7 @@ def train(work: Work) -> Fit:
         spec,
         workspace.places.project(work.model),
         workspace.places.artifacts,
+        limits_of(workspace),
         fitted,
         all_rows=True if fitted else None,
     )

@@ -1,5 +1,6 @@
 """What is known about a release, read from the predictions table and the labels: counts of both arms, paired losses and scores."""
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 import polars as pl
 
-from modelway.errors import NotFoundError
+from modelway.errors import GraphError, NotFoundError
 from modelway.flow import frames
 from modelway.flow.gathered import lately, look
 from modelway.flow.rehearsing import why_rehearsal_failed
@@ -26,6 +27,7 @@ from modelway.training.frames import read_training_set
 from modelway.training.split import HOLDOUT, TRAIN
 from modelway.workspace import Workspace
 
+_log = logging.getLogger("modelway.control")
 _HELD_ROWS = 20_000
 """Rows of the holdout, the latest, from which span and margin are found."""
 _FEWEST = 30.0
@@ -198,7 +200,8 @@ def _terms(spec: Spec, held: _Held, per_day: float) -> tuple[float, float]:
 
 
 def _held_differences(workspace: Workspace, spec: Spec, standing: Release) -> _Held:
-    """Nothing when the champion's columns are not among the holdout's: then the whole range of the loss is the span."""
+    """Nothing when the champion's columns are not among the holdout's, or a graph takes its process along on them: then the whole
+    range of the loss is the span."""
     run = versions.get(workspace.database, spec.model, standing.version).run.removesuffix(REFIT)
     try:
         made: TrainingSet = record(workspace, run, "prepare")
@@ -210,6 +213,8 @@ def _held_differences(workspace: Workspace, spec: Spec, standing: Release) -> _H
         return _Held()
     labels = [str(label) for label in held["_target"].to_list()]
     a, b = (_held_scores(workspace, spec.model, version, made) for version in reversed(_both(standing)))
+    if a is None or b is None:
+        return _Held()
     apart = _score_span(a, b, spec, theirs)
     loss_a, loss_b = _each_loss(a, labels, theirs.classes), _each_loss(b, labels, ours.classes)
     if np.isnan(loss_a).all() or np.isnan(loss_b).all():
@@ -225,11 +230,18 @@ def _held_differences(workspace: Workspace, spec: Spec, standing: Release) -> _H
 
 
 @lru_cache(maxsize=32)
-def _held_scores(workspace: Workspace, model: str, number: int, made: TrainingSet) -> np.ndarray:
-    """Kept in memory: a release that waits for approval is looked at each second, and a Python model takes seconds to start."""
+def _held_scores(workspace: Workspace, model: str, number: int, made: TrainingSet) -> np.ndarray | None:
+    """None when the graph takes its process along.
+
+    Kept in memory: a release that waits for approval is looked at each second, and a process takes seconds to start, or to stop.
+    """
     held = read_training_set(made, workspace.artifacts, HOLDOUT).tail(_HELD_ROWS)
     version = versions.get(workspace.database, model, number)
-    return graph_scores(workspace, loads(Manifest, workspace.artifacts.get(version.digest)), held, str(version))
+    try:
+        return graph_scores(workspace, loads(Manifest, workspace.artifacts.get(version.digest)), held, str(version))
+    except GraphError as error:
+        _log.error("%s on its holdout: %s", version, error.problem)
+        return None
 
 
 def _score_span(a: np.ndarray, b: np.ndarray, spec: Spec, champion: Manifest) -> float:

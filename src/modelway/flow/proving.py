@@ -9,7 +9,7 @@ from modelway.errors import ExportError
 from modelway.export.brought import export_brought
 from modelway.export.build import Exported, Hints, export_estimator
 from modelway.export.parity import check_parity
-from modelway.flow.forms import open_python
+from modelway.flow.forms import open_offline, open_python
 from modelway.flow.runs import Tell
 from modelway.records import Column, Fit, Graph, OperatingPoint, PythonModel, TrainingSet, dumps
 from modelway.spec.model import PythonProcess, Spec
@@ -51,8 +51,9 @@ def _graph(
     tell("exporting", None)
     exported = exported_of(workspace, estimator, made)
     tell("proving parity", None)
+    asked = open_offline(workspace, lambda: exported.onnx, made.columns, f"{spec.model}-candidate")
     proof = check_parity(
-        exported.onnx,
+        lambda rows: _asked(asked, made.columns, rows),
         estimator,
         made.columns,
         made.task,
@@ -138,4 +139,4 @@ def _held(workspace: Workspace, made: TrainingSet) -> "pd.DataFrame":
 
 def _asked(process: Any, columns: Sequence[Column], rows: "pd.DataFrame") -> np.ndarray:
     numbers, words = ([c.name for c in columns if c.kind == kind] for kind in ("number", "word"))
-    return np.array(process(rows[numbers].to_numpy(np.float64).tolist(), rows[words].to_numpy(object).tolist()))
+    return np.array(process(rows[numbers].to_numpy(np.float64), rows[words].to_numpy(object).tolist()))

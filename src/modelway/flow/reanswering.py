@@ -5,28 +5,30 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from itertools import cycle
+from math import inf
+from time import monotonic
 
 import numpy as np
 import polars as pl
 
 from modelway.contracts.contract import from_plain
 from modelway.contracts.row import compile_row as compile_check
-from modelway.errors import DataError, EngineError
+from modelway.errors import DataError, EngineError, GraphError
 from modelway.features.plan import Plan
 from modelway.features.rows import compile_row
 from modelway.flow.forms import open_run
 from modelway.flow.logged import Cells, Made
 from modelway.flow.runs import Tell
+from modelway.isolation.offline import BLOCK, Offline
+from modelway.isolation.process import PythonProcess
 from modelway.records import Manifest, Version
 from modelway.serving.answer import Answer, answer_rows, failed_rows
-from modelway.serving.python_process import PythonProcess
 from modelway.serving.servable import Features, Row, Servable, checked_columns, derived_columns, open_servable
 from modelway.validation.latency import measure
 from modelway.workspace import Workspace
 
 _LOGGED = "_logged"
 """Beside the columns of a row: its derived values, and when it was served. Names that start with _ are ours."""
-_CHUNK = 2_000
 _TIMED = 500
 
 
@@ -36,11 +38,10 @@ def opened(workspace: Workspace, manifest: Manifest, version: Version) -> Iterat
     run = open_run(workspace, manifest, str(version), patient=True)
     try:
         check = compile_check(from_plain(manifest.contract).only(checked_columns(manifest)))
-        yield open_servable(
-            manifest, version.digest, version.number, run, check=check, features=_with_its_values(manifest)
-        )
+        features, way = _with_its_values(manifest), run.way if isinstance(run, Offline) else None
+        yield open_servable(manifest, version.digest, version.number, run, check=check, features=features, way=way)
     finally:
-        if isinstance(run, PythonProcess):
+        if isinstance(run, Offline | PythonProcess):
             run.close()
 
 
@@ -68,31 +69,41 @@ def _with_its_values(manifest: Manifest) -> Features:
     return features
 
 
-def answers_of(servable: Servable, rows: pl.DataFrame, raws: Sequence[Row], made: Made, tell: Tell) -> Sequence[Answer]:
+def answers_of(
+    servable: Servable, rows: pl.DataFrame, raws: Sequence[Row], made: Made, seconds: float, tell: Tell
+) -> Sequence[Answer]:
+    """`seconds`: what is spent at the most on finding the rows of a block that the version fails on. Raises GraphError."""
     keys, served = rows["key"].to_list(), rows["served"].to_list()
     given = [{**raw, _LOGGED: beside} for raw, *beside in zip(raws, made.cells, served, strict=True)]
     done: list[Answer] = []
-    for start in range(0, len(given), _CHUNK):
-        part = slice(start, start + _CHUNK)
-        done += _of_chunk(servable, keys[part], given[part], served[part])
+    for start in range(0, len(given), BLOCK):
+        part = slice(start, start + BLOCK)
+        done += _of_block(servable, keys[part], given[part], served[part], monotonic() + seconds)
         tell("answering", len(done) / len(given))
     return done
 
 
-def _of_chunk(
-    servable: Servable, keys: Sequence[str], rows: Sequence[Row], served: Sequence[datetime]
+def _of_block(
+    servable: Servable, keys: Sequence[str], rows: Sequence[Row], served: Sequence[datetime], until: float
 ) -> Sequence[Answer]:
-    """A run that fails for all is tried for each row alone, as the server does by request."""
+    """A run that fails for all is tried for half of them, until a row that fails is alone, as the server has it by request."""
     try:
         return answer_rows(servable, keys, rows, served[-1])
+    except GraphError:
+        raise
     except EngineError as error:
         if len(rows) == 1:
             return failed_rows(servable, keys[0], rows, served[0], error.problem)
-        return [
-            one
-            for n in range(len(rows))
-            for one in _of_chunk(servable, keys[n : n + 1], rows[n : n + 1], served[n : n + 1])
-        ]
+        if monotonic() > until:
+            named = f"{servable.manifest.model}@{servable.number}"
+            raise GraphError(
+                f"{named} fails on rows, and it takes too long to find which", "look at its graph"
+            ) from error
+    half = len(rows) // 2
+    return [
+        *_of_block(servable, keys[:half], rows[:half], served[:half], until),
+        *_of_block(servable, keys[half:], rows[half:], served[half:], until),
+    ]
 
 
 def some(rows: int) -> list[int]:
@@ -104,4 +115,4 @@ def timed(servable: Servable, rows: pl.DataFrame, raws: Sequence[Row], made: Mad
     """`p50_ms` and `p99_ms` of one row by itself, these in turn."""
     together = zip(rows["key"].to_list(), raws, made.cells, rows["served"].to_list(), strict=True)
     turns = cycle([([key], [{**raw, _LOGGED: (cells, served)}], [served]) for key, raw, cells, served in together])
-    return measure(lambda: _of_chunk(servable, *next(turns)), _TIMED)
+    return measure(lambda: _of_block(servable, *next(turns), inf), _TIMED, servable.way or (lambda: 0.0))

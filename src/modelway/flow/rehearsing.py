@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from modelway.errors import GraphError
 from modelway.flow.logged import logged, made_at, made_of
 from modelway.flow.reanswering import answers_of, opened, some, timed
 from modelway.flow.releasing import no_accepted_version
@@ -52,7 +53,8 @@ class Segment:
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What became of it; the fields that speak of rows are empty when no client was answered in that time."""
+    """What became of it; the fields that speak of rows are empty when no client was answered in that time, or the version's graph
+    took its process along."""
 
     model: str
     version: int
@@ -106,7 +108,11 @@ def rehearse(
     tell("reading the log", None)
     rows = logged(workspace, spec, wanted.number, until - span, until)
     if rows.height:
-        done = _rehearsed(workspace, spec, wanted, rows, by, (until - span, until), tell)
+        try:
+            done = _rehearsed(workspace, spec, wanted, rows, by, (until - span, until), tell)
+        except GraphError as error:
+            broken = Verdict("graph", "fail", error.problem)
+            done = Rehearsal(model, wanted.number, until - span, until, "fail", (broken,))
     else:
         reason = f"the lake holds no answer to a client of the last {write_duration(span)} (modelway ingest {model} brings them in)"
         nothing = Verdict("rehearsal", "not_applicable", reason)
@@ -149,7 +155,7 @@ def _rehearsed(
     made = made_of(workspace, spec, manifest, rows, between[1])
     raws = [json.loads(text) for text in rows["row"].to_list()]
     with opened(workspace, manifest, version) as servable:
-        answers = answers_of(servable, rows, raws, made, tell)
+        answers = answers_of(servable, rows, raws, made, workspace.stack.candidates.timeout.total_seconds(), tell)
         seconds = perf_counter() - started
         tell("timing single rows", None)
         few = some(rows.height)

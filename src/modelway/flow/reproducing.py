@@ -7,6 +7,7 @@ import polars as pl
 
 from modelway.errors import UsageError
 from modelway.flow import composing, making, runs
+from modelway.flow.forms import limits_of
 from modelway.flow.proving import exported_of
 from modelway.flow.runs import REFIT, record, spec_of
 from modelway.flow.scoring import graph_scores
@@ -90,7 +91,13 @@ def reproduce(workspace: Workspace, name: str, tell: Tell = silent) -> Reproduct
     else:
         tell("training with the stored code and parameters", None)
         payload = order(
-            now, spec, workspace.places.project(model), workspace.places.artifacts, fitted, all_rows=fitted.refitted
+            now,
+            spec,
+            workspace.places.project(model),
+            workspace.places.artifacts,
+            limits_of(workspace),
+            fitted,
+            all_rows=fitted.refitted,
         )
         again = loads(Fit, compute(workspace.compute, f"reproduce/{version.run}", FIT, payload))
     tell("comparing", None)

@@ -1,6 +1,6 @@
-"""The process of a challenger's graph: whatever ONNX Runtime does with it, crash, hang or grow, happens here and not in the server.
+"""The process of a challenger's or a candidate's graph: whatever ONNX Runtime does with it, crash, hang or grow, happens here.
 
-Speaks as `python_child.py` does, with the graph where the pickle would be; its Python is always the server's own.
+Speaks as `isolation/child.py` does, with the graph where the pickle would be; its Python is always the server's own.
 """
 
 import json
@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from modelway.isolation.child import ASKED, GOOD, ShapeError, main, read, say
 from modelway.serving.onnxruntime import Run, open_session
-from modelway.serving.python_child import ASKED, GOOD, ShapeError, main, read, say
 
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """A loaded graph of the version `name`; `width`, `words`: numbers and words of a row, `classes`: columns of its scores."""
+    """A loaded graph of the version `name`; `width`, `words`: numbers and words of a row; `classes`: columns of its scores, 0 for
+    any number."""
 
     name: str
     run: Run
@@ -29,7 +30,7 @@ class Graph:
         """float64[N, k] by rows. Raises ShapeError, and what ONNX Runtime does."""
         texts: Sequence[Sequence[str]] = json.loads(words) if self.words else [()] * rows
         found = np.asarray(self.run(np.frombuffer(numbers, dtype="<f8").reshape(rows, self.width), texts))
-        if found.shape != (rows, self.classes):
+        if self.classes and found.shape != (rows, self.classes):
             raise ShapeError(
                 f"the graph of {self.name} gave {found.shape} for {rows} rows, and {self.classes} scores a row are wanted"
             )

@@ -1,11 +1,13 @@
 """stack.yaml: which engine stands behind each port. Absent means embedded everything."""
 
 import re
+from datetime import timedelta
 from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from modelway.records import LIMITS
 from modelway.spec.part import Part
 from modelway.spec.units import Duration, parse_duration
 
@@ -135,6 +137,16 @@ class Serving(Part):
     """`tokens`: who asks needs a bearer token, as `modelway token new` makes them, over HTTP and over gRPC. `open`: nobody does."""
 
 
+class Candidates(Part):
+    """A graph off line, in a run's proofs and gates and in a rehearsal, answers in a process of its own, so that one which hangs,
+    crashes or grows fails there, and the control loop goes on."""
+
+    timeout: Duration = timedelta(seconds=LIMITS.seconds)
+    """What it may take for a block of at most 2,000 rows; one that takes longer is stopped, and has failed."""
+    memory: int = Field(default=LIMITS.megabytes, ge=256)
+    """Megabytes that the process may take, and eight times the graph's size beside; enforced on Linux."""
+
+
 class DeltaTables(Part):
     uri: str = ""
     """Where the tables lie: s3://bucket/prefix, az://container/prefix, abfss://…, gs://bucket/prefix, or an absolute path;
@@ -232,6 +244,8 @@ class Stack(Part):
     """MLflow tracking URI; empty: SQLite in the workspace."""
     serving: Serving = Serving()
     """Where the server listens."""
+    candidates: Candidates = Candidates()
+    """What a version's graph may take before anybody hears it."""
     tracing: Traces | None = None
     """Where traces of requests go; absent: none are made."""
     features: Features = Features()

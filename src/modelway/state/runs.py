@@ -96,11 +96,19 @@ def start(database: Database, run_id: str, lease: Lease | None) -> Run:
 
 
 def finish(
-    database: Database, run_id: str, now: datetime, *, error: str = "", kind: str = "", lease: Lease | None = None
+    database: Database,
+    run_id: str,
+    now: datetime,
+    *,
+    error: str = "",
+    kind: str = "",
+    told: str = "",
+    lease: Lease | None = None,
 ) -> None:
     """Done, or failed with the reason; a run that is done already stays as it is.
 
-    A failure stands in the ledger by its kind alone: the text may quote a cell, and what is in the ledger stays for ever.
+    A failure stands in the ledger by its kind, and by what is `told` beside: the text may quote a cell, and what is in the ledger
+    stays for ever.
     """
     with database.write() as connection:
         leases.check(connection, lease)
@@ -118,7 +126,7 @@ def finish(
                 action="run_failed",
                 model=found.model,
                 subject=run_id,
-                reason=f"{kind or 'failed'}: the text is kept with the run",
+                reason=f"{kind or 'failed'}: {told or 'the text is kept with the run'}",
                 data={},
                 request=f"run/{run_id}/failed/{found.attempts}",
             )

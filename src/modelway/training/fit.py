@@ -17,7 +17,7 @@ import numpy as np
 
 from modelway.artifacts.store import ArtifactStore
 from modelway.errors import UserCodeError
-from modelway.records import Fit, TrainingSet, loads
+from modelway.records import LIMITS, Fit, Limits, TrainingSet, loads
 from modelway.spec.model import Spec
 from modelway.training.environment import environment
 from modelway.training.estimate import Watch, fit_once
@@ -29,12 +29,20 @@ from modelway.training.user_code import UserCode, load_user_code, write_sources
 
 
 def fit(
-    training_set: TrainingSet, spec: Spec, project: Path, artifacts: ArtifactStore, watch: Watch | None = None
+    training_set: TrainingSet,
+    spec: Spec,
+    project: Path,
+    artifacts: ArtifactStore,
+    watch: Watch | None = None,
+    limits: Limits = LIMITS,
 ) -> Fit:
-    """Search for parameters if the spec asks, and fit on the training part. Raises UserCodeError with the user's lines."""
+    """Search for parameters if the spec asks, and fit on the training part. Raises UserCodeError with the user's lines.
+
+    `limits`: of a graph that is brought; one that goes beyond them is a GraphError.
+    """
     started = time.perf_counter()
     watch = watch or Watch()
-    code = load_user_code(project)
+    code = load_user_code(project, limits)
     params, trials = dict(spec.training.params), 0
     if spec.training.search is not None:
         found = search(training_set, spec, code, artifacts, watch)
@@ -56,6 +64,7 @@ def refit(
     spec: Spec,
     artifacts: ArtifactStore,
     watch: Watch | None = None,
+    limits: Limits = LIMITS,
     *,
     all_rows: bool | None = None,
 ) -> Fit:
@@ -69,7 +78,7 @@ def refit(
         made = _fitted(
             training_set,
             spec,
-            load_user_code(project),
+            load_user_code(project, limits),
             fitted.params,
             artifacts,
             watch or Watch(),

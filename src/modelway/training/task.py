@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from modelway.records import Fit, TrainingSet, dumps, loads
+from modelway.records import LIMITS, Fit, Limits, TrainingSet, dumps, loads
 from modelway.spec.model import Spec
 from modelway.training.estimate import Progress, Watch
 from modelway.training.fit import fit, refit
@@ -23,6 +23,7 @@ class Order(msgspec.Struct, frozen=True):
     artifacts: str
     fitted: Fit | None = None
     all_rows: bool | None = None
+    limits: Limits = LIMITS
 
 
 class Word(msgspec.Struct, frozen=True):
@@ -37,13 +38,14 @@ def order(
     spec: Spec,
     project: Path,
     artifacts: Path,
+    limits: Limits,
     fitted: Fit | None = None,
     *,
     all_rows: bool | None = None,
 ) -> bytes:
     """The payload of `FIT`; its result is a `Fit` as JSON. `artifacts` is the folder of the artefact store."""
     plain = spec.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    return dumps(Order(training_set, plain, str(project), str(artifacts), fitted, all_rows))
+    return dumps(Order(training_set, plain, str(project), str(artifacts), fitted, all_rows, limits))
 
 
 def fit_task(payload: bytes, tell: Callable[[bytes], None]) -> bytes:
@@ -54,9 +56,9 @@ def fit_task(payload: bytes, tell: Callable[[bytes], None]) -> bytes:
     spec, store = Spec.model_validate(asked.spec), FolderArtifactStore(Path(asked.artifacts))
     watch = Watch(lambda progress: tell(dumps(Word(progress))))
     if asked.fitted is None:
-        made = fit(asked.training_set, spec, Path(asked.project), store, watch)
+        made = fit(asked.training_set, spec, Path(asked.project), store, watch, asked.limits)
     else:
-        made = refit(asked.fitted, asked.training_set, spec, store, watch, all_rows=asked.all_rows)
+        made = refit(asked.fitted, asked.training_set, spec, store, watch, asked.limits, all_rows=asked.all_rows)
     for note in watch.notes:
         tell(dumps(Word(note=note)))
     return dumps(made)

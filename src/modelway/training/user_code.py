@@ -13,8 +13,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from modelway.errors import NotFoundError, UserCodeError
-from modelway.records import Task, dumps
+from modelway.errors import GraphError, NotFoundError, UserCodeError
+from modelway.records import LIMITS, Limits, Task, dumps
 from modelway.training.blame import user_error
 
 T = TypeVar("T")
@@ -32,6 +32,8 @@ class UserCode:
     project: Path
     module: ModuleType
     sources: Mapping[str, str]
+    limits: Limits = LIMITS
+    """What a graph that the project brings may take."""
 
     @property
     def digest(self) -> str:
@@ -47,11 +49,15 @@ class UserCode:
 
     def build(self, params: Mapping[str, Any], task: Task | None = None) -> Any:
         """A fresh estimator; raises UserCodeError when `build` raises, or returns what cannot be fitted."""
+        from modelway.training.brought import BroughtClassifier, BroughtRegressor
+
         estimator = self.call("build(params)", lambda: self.module.build(dict(params)))
         if problem := _not_an_estimator(estimator, task):
             raise UserCodeError(
                 f"build(params) of {self.project.name} {problem}", "return a scikit-learn-compatible estimator"
             )
+        if isinstance(estimator, BroughtClassifier | BroughtRegressor):
+            estimator.limits = self.limits
         return estimator
 
     def search_space(self, trial: Any) -> dict[str, Any]:
@@ -69,13 +75,13 @@ class UserCode:
         with importable(self.project):
             try:
                 return work()
-            except UserCodeError:
+            except (UserCodeError, GraphError):
                 raise
             except (Exception, SystemExit) as error:
                 raise user_error(error, self.project, doing) from error
 
 
-def load_user_code(project: Path) -> UserCode:
+def load_user_code(project: Path, limits: Limits = LIMITS) -> UserCode:
     """Load `model.py` of a model project, anew at every call. Raises NotFoundError, UserCodeError."""
     place = project / "model.py"
     if not place.is_file():
@@ -98,7 +104,7 @@ def load_user_code(project: Path) -> UserCode:
             raise user_error(error, project, "loading model.py") from error
     if not callable(getattr(module, "build", None)):
         raise UserCodeError(f"{place} has no function build", "write: def build(params): return an estimator")
-    return UserCode(project, module, sources)
+    return UserCode(project, module, sources, limits)
 
 
 def write_sources(sources: Mapping[str, str], project: Path) -> None:

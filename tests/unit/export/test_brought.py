@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pandas as pd
 import pytest
+from benchmarks.broken import GRAPHS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto
@@ -17,11 +18,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from modelway.errors import DataError, UnreadableFileError, UserCodeError
+from modelway.errors import DataError, GraphError, UnreadableFileError, UserCodeError
 from modelway.export.brought import export_brought
 from modelway.export.parity import check_parity
 from modelway.files.onnx import feeds_of, read_graph
-from modelway.records import Column
+from modelway.records import Column, Limits
 from modelway.training.brought import BroughtClassifier, BroughtRegressor
 from tests.support.graphs import by_column, linear
 from tests.unit.export.frames import COLUMNS, NUMBERS, WORDS, frame, run, targets
@@ -78,7 +79,7 @@ COLUMN_COUNT = st.integers(2, 4)
 WEIGHT = st.floats(-3, 3)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(
     weights=st.integers(2, 4).flatmap(
         lambda k: st.lists(st.lists(WEIGHT, min_size=k, max_size=k), min_size=3, max_size=3)
@@ -232,3 +233,25 @@ def test_a_graph_of_the_ml_domain_alone_in_an_old_format_is_taken(tmp_path):
     rows = numbers(30)
     estimator = BroughtClassifier(brought(tmp_path, model.SerializeToString()), INPUTS).fit(rows, np.arange(30) % 2)
     proved(estimator, tuple(Column(n, "number") for n in XS), "binary", rows, 2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("endless", "of .*/model.onnx took longer than 1 s for 64 rows"),
+        ("80 GB", "the graph of .*/model.onnx needs more than 300 MB for one row"),
+        ("dies", r"of .*/model.onnx died of 64 rows \(killed by signal 8\)"),
+    ],
+)
+def test_one_that_takes_its_process_along_does_so_alone(kind, words, tmp_path):
+    file = brought(tmp_path, GRAPHS[kind](3))
+    with pytest.raises(GraphError, match=words):
+        BroughtClassifier(file, {"numbers": XS}, limits=Limits(1.0, 300)).fit(numbers(40), np.arange(40) % 2)
+
+
+def test_rows_that_it_cannot_answer_are_told_in_its_own_words(tmp_path):
+    file = brought(tmp_path, GRAPHS["raises"](3))
+    with pytest.raises(
+        UserCodeError, match=r"cannot answer rows of these columns: .*failed on 64 rows: .*indices element"
+    ):
+        BroughtClassifier(file, {"numbers": XS}).fit(numbers(40), np.arange(40) % 2)

@@ -1,6 +1,8 @@
 """A version answers the log of a real workspace again: served rows, ingested, and other versions of the same model."""
 
 import json
+import re
+from contextlib import closing
 from copy import deepcopy
 from dataclasses import replace
 from datetime import timedelta
@@ -10,6 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 import yaml
+from benchmarks.broken import GRAPHS
 
 from modelway.errors import NotFoundError
 from modelway.events.log import NewEvent
@@ -24,7 +27,9 @@ from modelway.registry import versions
 from modelway.rollout import store
 from modelway.spec.model import Spec
 from modelway.state import ledger, runs
+from modelway.workspace import Workspace
 from tests.support.serving import serving
+from tests.unit.flow.test_offline import BROKEN, STRICT
 from tests.unit.rollout.test_flow import HandClock
 from tests.unit.serving.made import CARDS, LOANS, make_workspace, put_version, request
 
@@ -50,12 +55,15 @@ def spec_of(workspace, given):
     return workspace.spec(given["model"])
 
 
-def version(workspace, given, bias=0.0):
+def version(workspace, given, bias=0.0, graph=b""):
     model = given["model"]
     run = f"{model}-{len(versions.all_versions(workspace.database, model)) + 1:04d}"
     now = workspace.clock.now()
     runs.open_run(workspace.database, run, model, Trigger("manual", "because"), now)
     digest = put_version(workspace, given, bias)
+    if graph:
+        manifest = loads(Manifest, workspace.artifacts.get(digest))
+        digest = workspace.artifacts.put(dumps(replace(manifest, graph=workspace.artifacts.put(graph))))
     made = versions.register(workspace.database, model, run, digest, Validation((), (), OperatingPoint()), now)
     runs.finish(workspace.database, run, now)
     return made
@@ -281,3 +289,24 @@ def test_a_python_model_is_rehearsed_in_a_process_of_its_own(workspace, clock):
     assert (done.version, done.whole.invalid.hits, done.whole.changed.hits) == (2, 0, 10)
     expected = 1 / (1 + np.exp(-3.0 / 7)) - 1 / (1 + np.exp(-(3.0 - 1.5)))
     assert np.isclose(done.whole.quantiles, abs(expected)).any()
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_graph_that_takes_its_process_along_fails_with_that_reason_in_the_ledger(kind, workspace):
+    served(workspace, LOANS, loans(5))
+    workspace.places.stack.write_text("serving: {port: 0}\n" + STRICT)
+    with closing(Workspace(workspace.places, workspace.clock)) as strict:
+        version(strict, LOANS, graph=GRAPHS[kind](1))
+        done = rehearsed(strict)
+        assert (done.outcome, [one.gate for one in done.verdicts], done.whole) == ("fail", ["graph"], None)
+        last = ledger.history(strict.database, "loans")[-1]
+        assert (last.action, last.subject) == ("rehearse", "loans@2")
+        assert re.match(f"fail: {BROKEN[kind]}", last.reason)
+
+
+def test_a_graph_that_fails_on_every_row_is_found_row_by_row(workspace):
+    served(workspace, LOANS, loans(40))
+    version(workspace, LOANS, graph=GRAPHS["raises"](1))
+    done = rehearsed(workspace)
+    assert (done.outcome, done.whole.invalid.hits) == ("fail", 40)
+    assert "the graph of loans@2 failed on 1 rows" in next(iter(done.reasons))

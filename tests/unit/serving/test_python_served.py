@@ -15,8 +15,8 @@ import pytest
 from modelway.records import Column, Fit, Manifest, PythonModel, Trigger, dumps, loads
 from modelway.state import runs
 from modelway.workspace import Workspace
+from tests.unit.isolation.test_process import alive
 from tests.unit.serving.made import becomes, make_workspace, predictions, put_version, request, route, running
-from tests.unit.serving.test_python_process import alive
 
 HEAVY = {"pandas", "sklearn", "cloudpickle", "scipy", "joblib"}
 ODD = """

@@ -24,9 +24,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from modelway.errors import EngineError
+from modelway.isolation.live import Launch
+from modelway.isolation.process import PythonProcess, growing_pause
 from modelway.records import Column, PythonModel, Task
-from modelway.serving.python_live import Launch
-from modelway.serving.python_process import PythonProcess, growing_pause
 from modelway.training.predict import scores
 from tests.unit.export.frames import COLUMNS, NUMBERS, WORDS, frame, targets
 from tests.unit.serving.made import becomes
@@ -291,7 +291,7 @@ def test_the_process_is_gone_with_the_last_who_can_ask_it(tmp_path):
 PARENT = """
 import sys, threading, time
 from pathlib import Path
-from tests.unit.serving.test_python_process import odd, started
+from tests.unit.isolation.test_process import odd, started
 process = started(Path(sys.argv[1]), odd(), seconds=60)
 threading.Thread(target=lambda: process([[float(sys.argv[2])]], [[]]), daemon=True).start()
 print(process.pid, flush=True)
@@ -379,7 +379,7 @@ def test_the_frame_is_the_one_that_training_gives(tmp_path):
     import pandas as pd
     import polars as pl
 
-    from modelway.serving.python_child import framing
+    from modelway.isolation.child import framing
     from modelway.training.frames import to_pandas
 
     rows = frame(20, 7)

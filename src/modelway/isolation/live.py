@@ -8,36 +8,45 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import msgspec
 
-from modelway.errors import EngineError
+from modelway.errors import EngineError, GraphError
+from modelway.isolation.child import ANSWERED, ASKED, BAD
 from modelway.records import PythonModel
-from modelway.serving.python_child import ANSWERED, ASKED, BAD
 
-_CHILD, _GRAPH_CHILD = (Path(__file__).with_name(name) for name in ("python_child.py", "graph_child.py"))
+_CHILD = Path(__file__).with_name("child.py")
 ANOTHER = "release another version, or train this one again"
+_ALLOW = (
+    "look at the graph for what does not end or has no bound; `candidates` in stack.yaml allows more time and memory"
+)
 START_SECONDS = 60.0
 """How long a process has to load its libraries and the estimator."""
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 _LARGEST_WORDS = 1 << 20
+_MOST_CLASSES = 1 << 14
+"""Scores of a row where nobody says how many there are."""
 
 
 @dataclass(frozen=True)
 class Launch:
     """How the process of one version is started: `pickle` reads the estimator, at each start; `interpreter` "" is this one;
-    `log` takes what it prints. `graph`: what is read is a graph, and `row_seconds` a row are allowed beyond the model's."""
+    `log` takes what it prints. `graph`: what is read is a graph, by this file, and `row_seconds` a row are allowed beyond the
+    model's. `once`: it is not started again, and what became of it is a GraphError."""
 
     name: str
     model: PythonModel
     pickle: Callable[[], bytes]
     interpreter: str
     log: Path
-    graph: bool = False
+    graph: Path | None = None
     row_seconds: float = 0.0
+    once: bool = False
+    told: Mapping[str, Any] = field(default_factory=dict)
+    """What the file that reads a graph must know beside."""
 
     @property
     def process(self) -> str:
@@ -47,6 +56,14 @@ class Launch:
     def seconds(self, rows: int) -> float:
         """What one call may take."""
         return self.model.seconds + rows * self.row_seconds
+
+    def lost(self, problem: str, fix: str) -> EngineError:
+        """What is raised when the process is gone, or cannot come."""
+        return GraphError(problem, _ALLOW) if self.once else EngineError(problem, fix, transient=True)
+
+    def too_much(self, problem: str, fix: str) -> EngineError:
+        """What is raised when the memory was not enough."""
+        return GraphError(problem, _ALLOW) if self.once else EngineError(problem, fix)
 
 
 @dataclass(frozen=True)
@@ -73,12 +90,15 @@ class Live:
             raise
         return cls(process, channel, lifeline, versions, time.monotonic())
 
-    def asked(self, frame: bytes, until: float, size: int) -> tuple[bool, bytes, float]:
-        """Whether the answer is scores, its bytes, and the seconds that it took there. Raises TimeoutError, OSError, EOFError."""
+    def asked(self, frame: bytes, until: float, rows: int, classes: int) -> tuple[bool, bytes, float]:
+        """Whether the answer is scores, its bytes, and the seconds that it took there; `classes` 0: as many as there are.
+
+        Raises TimeoutError, OSError, EOFError.
+        """
         self.channel.settimeout(max(0.001, until - time.monotonic()))
         self.channel.sendall(frame)
-        good, body, seconds = _answer(self.channel, until, size)
-        if good and len(body) != size:
+        good, body, seconds = _answer(self.channel, until, rows * 8 * (classes or _MOST_CLASSES))
+        if good and (len(body) != rows * 8 * classes if classes else rows and len(body) % (rows * 8)):
             raise EOFError("an answer of another size")
         return good, body, seconds
 
@@ -92,7 +112,7 @@ class Live:
 def _started(launch: Launch) -> "tuple[subprocess.Popen[bytes], socket.socket, IO[bytes]]":
     ours, theirs = socket.socketpair()
     held, pulled = os.pipe()
-    own, child = bool(launch.interpreter), str(_GRAPH_CHILD if launch.graph else _CHILD)
+    own, child = bool(launch.interpreter), str(launch.graph or _CHILD)
     places = [str(theirs.fileno()), str(held), str(launch.model.megabytes)]
     secret = {name for name in os.environ if name.startswith("MODELWAY_")}
     inherited = {name: value for name, value in os.environ.items() if name not in secret}
@@ -130,6 +150,7 @@ def _ordered(launch: Launch, process: "subprocess.Popen[bytes]", channel: socket
         "task": model.task,
         "classes": model.classes,
         "columns": [(column.name, column.kind == "word") for column in model.columns],
+        **launch.told,
     }
     order, pickled = msgspec.json.encode(told), launch.pickle()
     try:
@@ -139,21 +160,17 @@ def _ordered(launch: Launch, process: "subprocess.Popen[bytes]", channel: socket
         good, body, _ = _answer(channel, until, _LARGEST_WORDS)
     except TimeoutError as error:
         problem = f"{launch.process} was not ready within {START_SECONDS:g} s"
-        raise EngineError(
-            problem, f"see {launch.log}; a process with too little memory may hang", transient=True
-        ) from error
+        raise launch.lost(problem, f"see {launch.log}; a process with too little memory may hang") from error
     except (OSError, EOFError) as error:
         with suppress(subprocess.TimeoutExpired):
             process.wait(5)
         problem = f"{launch.process} died while it was loading ({ended(process.returncode)})"
-        raise EngineError(
-            problem, f"see {launch.log}; a process with too little memory may hang", transient=True
-        ) from error
+        raise launch.lost(problem, f"see {launch.log}; a process with too little memory may hang") from error
     said: dict[str, Any] = json.loads(body)
     if good:
         return dict(said["versions"])
     if said["kind"] == "memory":
-        raise EngineError(
+        raise launch.too_much(
             f"{launch.process} needs more than {model.megabytes} MB to load",
             ANOTHER if launch.graph else "allow more: serving.python.memory in modelway.yaml",
         )

@@ -6,20 +6,23 @@ it dies, stopped when a call takes too long, and gone when its `PythonProcess` i
 
 import json
 import math
+import subprocess
 import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from modelway.errors import EngineError, ModelwayError
+from modelway.isolation.child import ASKED
+from modelway.isolation.live import Launch, Live, ended
 from modelway.records import PythonModel
-from modelway.serving.onnxruntime import Numbers
-from modelway.serving.python_child import ASKED
-from modelway.serving.python_live import Launch, Live, ended
 
+Numbers = Sequence[Sequence[float]] | NDArray[np.float64]
 LONGEST_PAUSE = 10.0
 _STEADY_SECONDS = 60.0
 """A process that lived so long is started again after the shortest pause."""
@@ -123,18 +126,20 @@ class _Standing:
             if live is None:
                 raise self._away()
             try:
-                good, body, seconds = live.asked(frame, time.monotonic() + allowed, rows * model.classes * 8)
+                good, body, seconds = live.asked(frame, time.monotonic() + allowed, rows, model.classes)
             except TimeoutError:
                 self._gone(live, f"took longer than {allowed:g} s for {_rows(rows)} and was stopped")
                 raise self._away() from None
             except (OSError, EOFError) as error:
                 self._gone(live, "died")
+                if launch.once:
+                    self._problem = f"died of {_rows(rows)} ({_end_of(live)})"
                 raise self._away() from error
         finally:
             self._turn.release()
         if not good:
             raise self._refused(body, rows)
-        scores: list[list[float]] = np.frombuffer(body, dtype="<f8").reshape(rows, model.classes).tolist()
+        scores: list[list[float]] = np.frombuffer(body, dtype="<f8").reshape(rows, model.classes or -1).tolist()
         return scores, seconds
 
     def end(self) -> None:
@@ -153,6 +158,8 @@ class _Standing:
             with self._turn:  # a call under way notices the end itself, at once
                 self._gone(live, f"died ({ended(code)})")
                 live.close()
+            if self._launch.once:
+                return
             deaths = 1 if lived >= _STEADY_SECONDS else deaths + 1
             new = None
             while new is None:
@@ -173,17 +180,19 @@ class _Standing:
         live.kill()
 
     def _away(self) -> EngineError:
-        return EngineError(
-            f"{self._launch.process} {self._problem}; it is being started again",
+        problem = f"{self._launch.process} {self._problem}"
+        return self._launch.lost(
+            problem if self._launch.once else f"{problem}; it is being started again",
             f"try again in some seconds; what it printed is in {self._launch.log}",
-            transient=True,
         )
 
     def _refused(self, body: bytes, rows: int) -> EngineError:
         told, name = json.loads(body), self._launch.name
         if self._launch.graph:
-            memory = f"the graph of {name} needs more than {self._launch.model.megabytes} MB for {_rows(rows)}"
-            return EngineError(memory if told["kind"] == "memory" else told["text"], "roll back to the version before")
+            if told["kind"] == "memory":
+                memory = f"the graph of {name} needs more than {self._launch.model.megabytes} MB for {_rows(rows)}"
+                return self._launch.too_much(memory, "roll back to the version before")
+            return EngineError(told["text"], "roll back to the version before")
         if told["kind"] == "memory":
             return EngineError(
                 f"the Python model of {name} needs more than {self._launch.model.megabytes} MB for {_rows(rows)}",
@@ -205,6 +214,13 @@ def _packed(name: str, model: PythonModel, numbers: Numbers, words: Sequence[Seq
     except UnicodeEncodeError as error:
         raise EngineError(f"{name} was asked for a word that is no text: {error.reason}", "send UTF-8") from error
     return ASKED.pack(len(numbers), len(texts)) + block + texts
+
+
+def _end_of(live: Live) -> str:
+    """How a process ended that has been killed, or was dying."""
+    with suppress(subprocess.TimeoutExpired):
+        live.process.wait(5)
+    return ended(live.process.returncode)
 
 
 def _rows(rows: int) -> str:

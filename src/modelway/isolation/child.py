@@ -1,13 +1,13 @@
 """The process of a Python model: unpickles one fitted estimator, and answers batches until its parent is gone.
 
-It is started as a file, `python_child.py SOCKET LIFELINE MEGABYTES`, in any environment with NumPy, pandas, cloudpickle and what
+It is started as a file, `child.py SOCKET LIFELINE MEGABYTES`, in any environment with NumPy, pandas, cloudpickle and what
 the estimator needs: nothing of Modelway is imported here. All numbers are little-endian. The parent sends
 
     order    <QQ> lengths, JSON {task, classes, columns: [[name, is a word?], …]}, the pickle    → ready: JSON {versions}
     batch    <QQ> rows, length of the words, float64[N, n] by rows, JSON [N][m]                  → scores: float64[N, k] by rows
 
 and is answered by one byte (`K`, or `E` with JSON {kind: memory | raised | shape, text}), <Q> length, <d> seconds that the batch
-took here, and that. `graph_child.py` speaks the same, with a graph in the place of the pickle.
+took here, and that. Other files that call `main` speak the same, with a graph in the place of the pickle.
 """
 
 import importlib
@@ -29,6 +29,8 @@ from typing import IO, Any, Protocol
 ASKED = struct.Struct("<QQ")
 ANSWERED = struct.Struct("<cQd")
 GOOD, BAD = b"K", b"E"
+_NO_MEMORY = ("Failed to allocate memory", "bad_alloc")
+"""How ONNX Runtime and C++ say so: they have no class for it."""
 _WORDS = 300
 """Characters of an exception that are told; its traceback goes to the log."""
 
@@ -265,10 +267,11 @@ def say(parent: socket.socket, what: bytes, body: bytes, seconds: float = 0.0) -
 
 
 def _fail(parent: socket.socket, error: Exception) -> None:
-    traceback.print_exception(error)
+    if not hasattr(error, "problem"):  # one of ours is told whole: a graph may fail on each of 100,000 rows
+        traceback.print_exception(error)
     if isinstance(error, ShapeError):
         kind, text = "shape", str(error)
-    elif isinstance(error, MemoryError):
+    elif isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
         kind, text = "memory", ""
     else:
         raised = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
