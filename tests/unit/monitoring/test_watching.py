@@ -160,7 +160,8 @@ def test_answers_of_other_versions_and_repeated_ones_do_not_count(workspace, clo
     champion(workspace, spec)
     income = [{"id": f"a{n}", "income": 1.0 + n / 100} for n in range(60)]
     ask(workspace, income)
-    ask(workspace, income)
+    ask(workspace, income)  # the same requests once more: no new rows
+    ask(workspace, income[::-1])  # the same loans in other requests
     clock.at += timedelta(hours=1)
     found = answered.answers(workspace, spec, 1, clock.at)
     assert found.height == 60
