@@ -129,7 +129,7 @@ def present(
     latest = known.tail(spec.monitoring.drift.window)
     if not latest.height:
         return None
-    scores = scores_of(latest, max(1, len(manifest.classes)))
+    scores = scores_of(latest, manifest.width)
     ahead = _ahead(latest["at"], spec.monitoring.horizon)
     return sampled(_targets(latest["_label"], manifest.classes), scores, spec.task, horizon=ahead, seed=1)
 
