@@ -153,12 +153,16 @@ def _training(spec: Spec) -> Iterator[Mistake]:
         return
     known, metric = SEARCH_METRICS[spec.task], training.search.metric
     if metric not in (*known, "log_loss"):
-        what = f"{metric!r} is not searched for in a {spec.task} task{meant(metric, known)}"
+        what = f"{metric!r} is not searched for in {_task(spec)}{meant(metric, known)}"
         yield Mistake(("training", "search", "metric"), what, f"write one of {', '.join(known)}")
     if training.search.folds < 2:
         yield Mistake(("training", "search", "folds"), "needs two folds at least", "write for example folds: 3")
     if training.search.trials < 1:
         yield Mistake(("training", "search", "trials"), "needs one trial at least", "write for example trials: 30")
+
+
+def _task(spec: Spec) -> str:
+    return f"{'an' if spec.task == 'anomaly' else 'a'} {spec.task} task"
 
 
 def _decision(spec: Spec) -> Iterator[Mistake]:
@@ -194,7 +198,7 @@ def _gate(spec: Spec, number: int, gate: Gate) -> Iterator[Mistake]:
     place = ("gates", number)
     known = METRICS[spec.task]
     if gate.metric not in known:
-        what = f"{gate.metric!r} is no metric of a {spec.task} task{meant(gate.metric, known)}"
+        what = f"{gate.metric!r} is no metric of {_task(spec)}{meant(gate.metric, known)}"
         yield Mistake((*place, "metric"), what, f"write one of {', '.join(known)}")
         return
     special = gate.metric in (*LATENCIES, "four_fifths")

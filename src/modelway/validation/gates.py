@@ -137,6 +137,8 @@ def _judge(name: str, gate: Gate, case: _Case) -> Verdict:
 def _unjudged(spec: Spec, whole: Judged, held: Judged) -> str:
     if spec.task != "anomaly" or len(np.unique(held.target)) == 2:
         return ""
+    if not spec.data.target:
+        return "needs labels, and data.target names no column that holds them"
     told = " and ".join(f"{int((held.target == n).sum())} that say {what}" for n, what in enumerate(held.classes))
     return f"needs labels of both kinds, and the {count(len(whole))} rows of the holdout have {told}"
 
