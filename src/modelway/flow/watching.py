@@ -136,8 +136,8 @@ def _performance(
 ) -> Performance:
     if not spec.monitoring.performance:
         return Performance("not_applicable", "monitoring.performance is off")
-    if spec.task == "anomaly":
-        return Performance("not_applicable", "how odd a row is has no loss; the drift of the scores is judged")
+    if not spec.data.target:
+        return Performance("not_applicable", "data.target names no column that holds labels")
     present = answered.present(spec, manifest, mine, labels, now)
     if present is None:
         return performance(None, None, spec.task)

@@ -296,7 +296,7 @@ class Monitoring(Part):
     parity: Count = 100
     """How many of the latest answers have their features computed again from the lake; one that differs is an alert."""
     performance: bool = True
-    """Judge matured predictions against the holdout."""
+    """Judge matured predictions against the holdout; of anomalies the share of false alerts."""
     every: Duration = parse_duration("1d")
     """How often drift and performance are judged."""
     horizon: Duration = parse_duration("0d")
