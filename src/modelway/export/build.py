@@ -109,7 +109,10 @@ def check_fitted(estimator: Any, columns: Sequence[Column], task: Task) -> None:
     if seen is not None and list(seen) != wanted:
         raise ExportError(f"{name} was fitted on {list(seen)}, not on {wanted}", "export with the columns of training")
     if is_outlier_detector(estimator) and task != "anomaly":
-        raise ExportError(f"{name} says how odd a row is, which is no {task} score", "use a classifier or a regressor")
+        raise ExportError(
+            f"{name} says how odd a row is, which is no {task} score",
+            "use a classifier or a regressor, or write task: anomaly",
+        )
     method = METHODS.get(task, "predict_proba")
     if not hasattr(estimator, method):
         raise ExportError(f"{name} has no {method} (task: {task})", "use an estimator that has it")

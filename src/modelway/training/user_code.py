@@ -146,5 +146,6 @@ def _not_an_estimator(estimator: Any, task: Task | None) -> str:
         return f"returned {type(estimator).__name__}, which has no fit"
     method = {"regression": "predict", "anomaly": "score_samples"}.get(str(task), "predict_proba")
     if task is not None and not hasattr(estimator, method):
-        return f"returned {type(estimator).__name__}, which has no {method} (task: {task})"
+        odd = "; a detector of anomalies needs task: anomaly" if hasattr(estimator, "score_samples") else ""
+        return f"returned {type(estimator).__name__}, which has no {method} (task: {task}{odd})"
     return ""

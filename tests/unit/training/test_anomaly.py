@@ -131,6 +131,12 @@ def test_what_does_not_say_how_odd_a_row_is_is_refused_with_the_way_out(store, p
     assert "IsolationForest" in refused.value.fix
 
 
+def test_a_detector_under_another_task_is_told_which_one_it_needs(store, project):
+    made = prepare(rows(), spec_of(), COLUMNS, (), START, store)
+    with pytest.raises(UserCodeError, match=r"no predict_proba .*needs task: anomaly"):
+        fit(made, spec_of(), project(FOREST), store)
+
+
 def test_a_search_ranks_the_labelled_rows_and_needs_both_kinds(store, project):
     spec = spec_of("anomaly", search={"trials": 3, "folds": 2, "metric": "average_precision"})
     made = prepare(labelled(), spec, COLUMNS, (), START, store)
