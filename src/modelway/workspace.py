@@ -98,6 +98,11 @@ class Places:
         return self.inner / "routes.json"
 
     @property
+    def renewed(self) -> Path:
+        """What came of the last renewal of the serving processes."""
+        return self.inner / "renewed"
+
+    @property
     def up_lock(self) -> Path:
         return self.inner / "up.lock"
 

@@ -133,6 +133,13 @@ def test_serving_processes_are_renewed_and_stopped_without_a_failed_request(root
             assert "2 serving processes were renewed" in ok("renew", cwd=root)
             assert set(pids(root)).isdisjoint(before)
             load.more()
+            stack, sound, after = root / "stack.yaml", (root / "stack.yaml").read_text(), pids(root)
+            stack.write_text(sound.replace("workers: 2", "workers: 2, tls: {certificate: none.pem, key: none.key}"))
+            said = modelway("renew", cwd=root)
+            assert "the old process goes on: " in said.err, said
+            assert "none.pem" in said.err, said
+            assert pids(root) == after
+            stack.write_text(sound)
             stopped = pids(root)[0]
             os.kill(stopped, signal.SIGTERM)  # it finishes what it was asked
             until(lambda: len(pids(root)) == 2 and pids(root)[0] != stopped, what="it was not started again")

@@ -70,7 +70,9 @@ def up(places: Places, announce: Callable[[str], None], *, ready_within: float =
                     announce(alert)
                 if renewing.is_set():
                     renewing.clear()
-                    announce(renewed(places, servers, stopping))
+                    problem = renewed(places, servers, stopping)
+                    announce(problem or "the serving processes were renewed")
+                    _tell(places, problem)
                 for child in (*servers, *others):
                     if child.revive():
                         announce(f"{child.name} had ended and was started again (see {child.log})")
@@ -107,7 +109,7 @@ def _left(places: Places, restarts: MemoryMetrics, number: int) -> None:
 
 
 def renewed(places: Places, servers: list[Child], stopping: threading.Event, within: float = 30.0) -> str:
-    """Put a new process in the place of each serving one, one after the other; what came of it, in words.
+    """Put a new process in the place of each serving one, one after the other; what was in the way, "" when nothing was.
 
     The old one goes when the new one answers, and finishes what it was asked: nobody is refused. One that does not come up leaves
     the old one where it is.
@@ -118,11 +120,21 @@ def renewed(places: Places, servers: list[Child], stopping: threading.Event, wit
         until = time.monotonic() + within
         while pid_in(places.worker(number)) != (new.process.pid if new.process else 0):
             if stopping.wait(0.02) or new.process is None or new.process.poll() is not None or time.monotonic() > until:
+                ended = new.process is not None and new.process.poll() is not None
                 new.stop(PATIENCE)
-                return f"{new.name} could not be renewed: the old process goes on (see {new.log})"
+                why = _early_end(new).problem if ended else f"it did not answer within {within:g} s (see {new.log})"
+                return f"{new.name} could not be renewed, the old process goes on: {why}"
         servers[number] = new
         old.stop(PATIENCE)
-    return "the serving processes were renewed"
+    return ""
+
+
+def _tell(places: Places, problem: str) -> None:
+    """What came of a renewal, for who asked for it."""
+    with suppress(OSError):  # a full disk must not end the supervisor: who asked is told that nothing was heard
+        part = places.renewed.with_suffix(".part")
+        part.write_text(problem)
+        part.replace(places.renewed)
 
 
 def renew(places: Places, within: float = 60.0) -> int:
@@ -136,12 +148,15 @@ def renew(places: Places, within: float = 60.0) -> int:
         held = isinstance(error, BlockingIOError)
     if not held or not standing:
         raise StateError("nothing is up in this workspace", "modelway up")
+    places.renewed.unlink(missing_ok=True)
     os.kill(int(places.up_lock.read_text()), signal.SIGHUP)
     until = time.monotonic() + within
-    while any(pid_in(places.worker(number)) == pid for number, pid in standing.items()):
+    while not places.renewed.exists():
         if time.monotonic() > until:
             raise ServerError(f"not renewed within {within:g} s", f"see {places.logs}")
         time.sleep(0.05)
+    if problem := places.renewed.read_text():
+        raise ServerError(problem, f"mend that, and `modelway renew` again; see {places.logs}")
     return len(standing)
 
 

@@ -7,15 +7,16 @@ little-endian. Written by hand since an event is written before each answer: to 
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 import msgspec
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-STATES = ("ok", "refused", "error", "invalid")
-"""What became of a row, by its number among the states."""
+Status = Literal["ok", "refused", "error", "invalid"]
+STATES: tuple[Status, ...] = get_args(Status)
+"""What became of a row, by its number among the states. `invalid`: the graph gave what nobody can use."""
 ERASED = 255
 """The state of a row of which nothing is left."""
 _LENGTH = struct.Struct("<I")

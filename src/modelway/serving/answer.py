@@ -7,11 +7,12 @@ import math
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from modelway.errors import DataError
+from modelway.events.block import Status
 from modelway.records import Manifest
 from modelway.serving.composed import Composed, Said
 from modelway.serving.decision import Decide
@@ -20,8 +21,6 @@ from modelway.serving.servable import OWN_KEY, Row, Servable
 from modelway.serving.traced import Marks
 from modelway.serving.wording import as_text
 
-Status = Literal["ok", "refused", "error", "invalid"]
-"""`invalid`: the graph gave what nobody can use."""
 ROUNDED = 1e-6
 """How far a probability may lie beyond 0 and 1: graphs that others made compute in single precision."""
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from modelway.clock import Clock
 from modelway.errors import EngineError, ModelwayError
@@ -28,7 +28,6 @@ from modelway.serving.shadow import Echo, Shadow
 from modelway.serving.traced import Marks, marked, note_logged
 
 _log = logging.getLogger("modelway.serving")
-T = TypeVar("T")
 _TELL_SECONDS = 10.0
 
 
@@ -90,13 +89,6 @@ class Answering:
                 then(cost)
 
         future.add_done_callback(tell)
-
-    def apart(self, work: Callable[[], T], then: Callable[["asyncio.Future[T]"], None]) -> None:
-        """Any other work in such a thread; `then` is called on the loop's."""
-        future = self._loop.run_in_executor(self._pool, work)
-        self._apart.add(future)
-        future.add_done_callback(self._apart.discard)
-        future.add_done_callback(then)
 
     def note(self, question: Question, why: ModelwayError) -> None:
         """Log that a version gave a question no answer, and why. It is not told here."""

@@ -1,6 +1,7 @@
 """What every edge does with a request that it has read: find the model, choose the version, ask, and measure."""
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -10,7 +11,7 @@ from itertools import count
 from typing import Any, TypeVar
 
 from modelway.clock import Clock
-from modelway.errors import ModelwayError, StateError
+from modelway.errors import EngineError, ModelwayError, StateError
 from modelway.metrics.memory import MemoryMetrics
 from modelway.metrics.port import Metrics
 from modelway.serving.answering import Answering
@@ -28,8 +29,19 @@ from modelway.tracing.port import Tracing
 from modelway.tracing.sampling import Sampler
 
 T = TypeVar("T")
+_log = logging.getLogger("modelway.serving")
 _MOST_COLD = 64
 """Models that are waited for at one time."""
+
+
+def _done(work: Callable[[], T]) -> T:
+    try:
+        return work()
+    except ModelwayError:
+        raise
+    except Exception as error:  # the client must get an answer, and the log the traceback
+        _log.exception("a large request")
+        raise EngineError("the server failed on this request", "see its log: .modelway/logs/server.log") from error
 
 
 def unique_ids() -> Callable[[], str]:
@@ -57,11 +69,13 @@ class Server:
 class Asking:
     """The way of a question; used on the event loop's thread."""
 
-    def __init__(self, server: Server, answering: Answering, loading: Executor) -> None:
-        self._loading = loading
+    def __init__(self, server: Server, answering: Answering, loading: Executor, large: Executor) -> None:
+        """`large` reads large bodies and writes large replies, one at a time: they take many times their bytes of memory."""
+        self._loading, self._large = loading, large
+        self._apart: set[asyncio.Future[Any]] = set()
         self._cold: dict[str, list[tuple[Callable[[], None], Callable[[ModelwayError], None]]]] = {}
         self.server, self.new_id = server, server.new_id
-        self.lanes, self._answering = Lanes(answering), answering
+        self.lanes = Lanes(answering)
         self.telemetry = Telemetry(server.metrics, server.tracing, access_log=server.access_log)
         self.begin: Begin | None = server.sampler.begin if server.sampler is not None else None
         """Gives a sampled request its trace; None: nothing is traced."""
@@ -121,8 +135,11 @@ class Asking:
         self.lanes.ask(question, size)
 
     def apart(self, work: Callable[[], T], then: "Callable[[asyncio.Future[T]], None]") -> None:
-        """Do what takes long in a thread, and then tell on the event loop's."""
-        self._answering.apart(work, then)
+        """Read or write what is large in a thread, in its turn, and then tell on the event loop's; raises ModelwayError alone."""
+        future = asyncio.get_running_loop().run_in_executor(self._large, _done, work)
+        self._apart.add(future)
+        future.add_done_callback(self._apart.discard)
+        future.add_done_callback(then)
 
     def at_once(self, servable: Servable, size: int) -> bool:
         """Whether it would be answered on this thread, with those that come together with it."""

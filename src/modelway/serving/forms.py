@@ -56,7 +56,7 @@ class Tensors(Form):
 
     def rows(self, asked: protocol.Asked, servable: Servable) -> Sequence[Row]:
         replies.chosen_outputs(servable, asked.outputs)
-        return tensors.read_rows(asked, servable.required, servable.optional)
+        return tensors.rows_for(asked, servable)
 
     def write(self, question: Question, asked: protocol.Asked, answers: Sequence[Answer], upto: Upto) -> Written:
         servable = question.servable

@@ -5,15 +5,19 @@ What is no such request (few rows, other values, an error) is read row by row, w
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelway.serving.servable import Row
+from modelway.serving.status import TooLargeError
 
 LEAST = 16
 """Rows from which a matrix is worth while."""
+MOST_VALUES = 500_000
+"""Of a request whose rows are answered one by one: each takes about 500 bytes of memory."""
 _FLOATS = frozenset({"FP64", "FP32", "FP16", "BF16"})
 _WHOLE = frozenset({f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)})
 _NUMBERS = frozenset({float, int, type(None)})
@@ -72,6 +76,34 @@ def matrix_of(
         return None
     texts = {name: values for name, values in beside.items() if values is not None and len(values) == len(numbers)}
     return Matrix(tuple(required), numbers, texts) if len(texts) == len(beside) else None
+
+
+def matrix_of_rows(rows: Sequence[Any], required: Sequence[str], optional: Sequence[str]) -> Matrix | None:
+    """The rows of objects by name, which all have the `required` columns as numbers and the same others as text; None: read them
+    one by one."""
+    if len(rows) < LEAST or len(required) < 2 or not all(type(row) is dict for row in rows):
+        return None
+    beside = [name for name in optional if name in rows[0]]
+    width = len(required) + len(beside)
+    if any(len(row) != width for row in rows):
+        return None
+    get = itemgetter(*required)
+    try:
+        values = [get(row) for row in rows]
+        texts = {name: [row[name] for row in rows] for name in beside}
+    except KeyError:
+        return None
+    numbers = _array(list(map(list, values)), "FP64", len(required))
+    if numbers is None or np.isinf(numbers).any() or not all(_TEXTS.issuperset(map(type, t)) for t in texts.values()):
+        return None
+    return Matrix(tuple(required), numbers, texts)
+
+
+def demand_few(rows: int, columns: int) -> None:
+    """Raises TooLargeError where so many rows are more than can be answered one by one."""
+    most = max(1, MOST_VALUES // max(1, columns))
+    if rows > most:
+        raise TooLargeError(f"{rows:,} rows, and this model answers at most {most:,} at once", "send them in parts")
 
 
 def _many(shape: Any) -> bool:

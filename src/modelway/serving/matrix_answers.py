@@ -9,15 +9,14 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from modelway.events.block import Block
-from modelway.serving.answer import ROUNDED, Answer, Status, answer_rows, judged, unusable
+from modelway.events.block import STATES, Block
+from modelway.serving.answer import ROUNDED, Answer, answer_rows, judged, unusable
 from modelway.serving.composed import Composed
 from modelway.serving.matrix import Matrix
 from modelway.serving.servable import OWN_KEY, Row, Servable
 from modelway.serving.traced import Marks
 
-_STATES: tuple[Status, ...] = ("ok", "refused", "error", "invalid")
-_OK, _REFUSED, _, _INVALID = range(len(_STATES))
+_OK, _REFUSED, _, _INVALID = range(len(STATES))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +48,7 @@ class MatrixAnswers(Sequence[Answer]):
         key = self.keys[place] if self.keys else f"{self.request}/{place}"
         state, scores = self.states[place], tuple(self.scores[place].tolist())
         if state != _OK:
-            return Answer(self.rows[place], key, self.served, _STATES[state], self.reasons[place])
+            return Answer(self.rows[place], key, self.served, STATES[state], self.reasons[place])
         return Answer(self.rows[place], key, self.served, "ok", "", scores, self.servable.decide(scores))
 
     def __iter__(self) -> Iterator[Answer]:
@@ -58,8 +57,8 @@ class MatrixAnswers(Sequence[Answer]):
     @property
     def counts(self) -> dict[str, int]:
         """Rows by what became of them."""
-        counted = np.bincount(self.states, minlength=len(_STATES)).tolist()
-        return {state: number for state, number in zip(_STATES, counted, strict=True) if number}
+        counted = np.bincount(self.states, minlength=len(STATES)).tolist()
+        return {state: number for state, number in zip(STATES, counted, strict=True) if number}
 
     def block(self, common: Mapping[str, object]) -> Block:
         """As the log keeps them."""

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from modelway.errors import DataError
+from modelway.serving.matrix import demand_few, matrix_of_rows
 from modelway.serving.protocol import identity
 from modelway.serving.servable import Row, Servable
 
@@ -66,11 +67,16 @@ def parse_invocations(body: bytes, kind: bytes) -> NamedRows:
     return NamedRows("", "", _FORMS[forms[0]](given[forms[0]]))
 
 
-def rows_for(asked: NamedRows, servable: Servable) -> list[Row]:
+def rows_for(asked: NamedRows, servable: Servable) -> Sequence[Row]:
     """The columns that the version wants. What a row leaves out is missing; a name that is not known while one that is wanted is
     missing is taken for an error. Raises DataError."""
     if not asked.given:
         raise DataError("there are no rows", _EXAMPLE)
+    if servable.plain is not None:
+        matrix = matrix_of_rows(asked.given, servable.required, servable.optional)
+        if matrix is not None:
+            return matrix
+    demand_few(len(asked.given), len(servable.inputs))
     return [_row(servable, index, row) for index, row in enumerate(asked.given)]
 
 

@@ -5,6 +5,7 @@ it dies, stopped when a call takes too long, and gone when its `PythonProcess` i
 """
 
 import json
+import math
 import threading
 import time
 import weakref
@@ -29,24 +30,48 @@ def growing_pause(deaths: int) -> float:
     return float(min(0.2 * 2.0 ** min(deaths - 1, 10), LONGEST_PAUSE))
 
 
+class RaisedError(EngineError):
+    """The estimator raised an exception."""
+
+
 class PythonProcess:
     """A `Run` that may take the model's `seconds`, and wait as long for the calls before it.
 
-    Raises EngineError, also while its process is being started again.
+    A row on which the estimator raises has no numbers (NaN), and does not fail the others. Raises EngineError, also while its
+    process is being started again.
 
     The constructor raises EngineError when the process cannot be started, or runs on other versions than it was proved with.
     """
 
     def __init__(self, launch: Launch, *, pause: Callable[[int], float] = growing_pause) -> None:
-        self._standing = _Standing(launch, pause)
+        self._standing, self._launch = _Standing(launch, pause), launch
         self._last = threading.local()
         self.close = weakref.finalize(self, self._standing.end)
 
     def __call__(self, numbers: Numbers, words: Sequence[Sequence[str]]) -> list[list[float]]:
         began, self._last.way = time.perf_counter(), 0.0
-        scores, seconds = self._standing.ask(numbers, words)
+        try:
+            scores, seconds = self._standing.ask(numbers, words)
+        except RaisedError as error:
+            return self._but_bad(numbers, words, began + self._launch.seconds(len(numbers)), error)
         self._last.way = max(0.0, time.perf_counter() - began - seconds)
         return scores
+
+    def _but_bad(
+        self, numbers: Numbers, words: Sequence[Sequence[str]], until: float, error: RaisedError
+    ) -> list[list[float]]:
+        """Asked by halves, until the rows are found on which it raises. Raises `error` when no time is left for that."""
+        if len(numbers) == 1:
+            return [[math.nan] * self._launch.model.classes]
+        found, half = list[list[float]](), len(numbers) // 2
+        for part, said in ((numbers[:half], words[:half]), (numbers[half:], words[half:])):
+            if time.perf_counter() > until:
+                raise error
+            try:
+                found += self._standing.ask(part, said)[0]
+            except RaisedError as again:
+                found += self._but_bad(part, said, until, again)
+        return found
 
     def way(self) -> float:
         """Seconds of this thread's last call that went by on the way to the process and back, waiting for a turn included."""
@@ -164,7 +189,8 @@ class _Standing:
                 f"the Python model of {name} needs more than {self._launch.model.megabytes} MB for {_rows(rows)}",
                 "send fewer rows at once, or allow more: serving.python.memory in modelway.yaml",
             )
-        return EngineError(
+        kind = RaisedError if told["kind"] == "raised" else EngineError
+        return kind(
             f"the Python model of {name} failed on {_rows(rows)}: {told['text']}",
             f"see {self._launch.log}, and roll back to the version before",
         )

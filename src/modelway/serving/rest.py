@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from urllib.parse import quote
 
@@ -24,7 +25,25 @@ _LONGEST = 200
 _VERSION = VERSION_HEADER.encode()
 _LARGE, _MANY = 256 * 1024, 2_000
 """Bytes of a body, and rows of a reply, beyond which they are read and written in a thread."""
-Context = tuple[Exchange, Form, Asked]
+
+
+@dataclass(slots=True, eq=False)
+class Arrival:
+    """A request that came, with what is found out about it."""
+
+    form: Form
+    exchange: Exchange
+    model: str
+    version: str | None
+    """That the client names."""
+    began: float
+    """`time.perf_counter()` when its last byte was there."""
+    traced: Traced | None
+    request: str = ""
+    """Its name; "" while it has none."""
+    label: str = ""
+    """The version that is to answer, as metrics name it; "" while that is open."""
+    asked: Asked | None = None
 
 
 class Rest:
@@ -35,85 +54,66 @@ class Rest:
 
     def infer(self, form: Form, exchange: Exchange, model: str, version: str | None) -> None:
         """Ask, or refuse at once."""
-        began, label, request, body, traced = time.perf_counter(), "", "", exchange.body, None
+        began, traced = time.perf_counter(), None
         if self._begin is not None and (trace := self._begin(exchange.fields.get(TRACEPARENT), exchange.headers)):
             traced = Traced(trace, began)
         if version is None and (named := exchange.fields.get(_VERSION)):
             version = named.decode("latin-1")
+        arrival = Arrival(form, exchange, model, version, began, traced)
         try:
             served = self._asking.served(model)
-            if len(body) > _LARGE:
-                self._apart(form, exchange, model, version, served, began, traced)
+            if len(exchange.body) > _LARGE:
+                self._apart(arrival, served)
                 return
-            if encoding := exchange.fields.get(b"content-encoding"):
-                body = unpacked(body, encoding, self._largest)
-            asked = form.read(exchange, body)
-            request = asked.id or self._asking.new_id()
-            servable = self._asking.choose(served, version, asked.routing_key, asked.first, request)
-            label = str(servable.number)
-            rows = form.rows(asked, servable)
+            servable, rows = self._read(arrival, served)
         except ColdError:
             self._asking.warm(
-                model,
-                partial(self.infer, form, exchange, model, version),
-                lambda error: self._refuse(exchange, request, model, "", error, began, traced),
+                model, partial(self.infer, form, exchange, model, version), partial(self._refuse, arrival)
             )
             return
         except ModelwayError as error:
-            self._refuse(exchange, request, self._asking.known(model), label, error, began, traced)
+            self._refuse(arrival, error)
             return
-        self._ask((exchange, form, asked), served, servable, request, rows, version, began, traced)
+        self._ask(arrival, served, servable, rows)
 
-    def _apart(
-        self,
-        form: Form,
-        exchange: Exchange,
-        model: str,
-        version: str | None,
-        served: Served,
-        began: float,
-        traced: Traced | None,
-    ) -> None:
+    def _read(self, arrival: Arrival, served: Served) -> tuple[Servable, Sequence[Row]]:
+        """Who is to answer, and the rows for it; raises DataError, NotFoundError."""
+        exchange, asking = arrival.exchange, self._asking
+        body = exchange.body
+        if encoding := exchange.fields.get(b"content-encoding"):
+            body = unpacked(body, encoding, self._largest)
+        arrival.asked = asked = arrival.form.read(exchange, body)
+        arrival.request = asked.id or asking.new_id()
+        servable = asking.choose(served, arrival.version, asked.routing_key, asked.first, arrival.request)
+        arrival.label = str(servable.number)
+        return servable, arrival.form.rows(asked, servable)
+
+    def _apart(self, arrival: Arrival, served: Served) -> None:
         """A large body is read in a thread: others get their answers meanwhile."""
 
-        def read() -> tuple[Asked, Servable, str, Sequence[Row]]:
-            encoding, body = exchange.fields.get(b"content-encoding"), exchange.body
-            asked = form.read(exchange, unpacked(body, encoding, self._largest) if encoding else body)
-            request = asked.id or self._asking.new_id()
-            servable = self._asking.choose(served, version, asked.routing_key, asked.first, request)
-            return asked, servable, request, form.rows(asked, servable)
-
-        def go_on(made: "asyncio.Future[tuple[Asked, Servable, str, Sequence[Row]]]") -> None:
+        def go_on(made: "asyncio.Future[tuple[Servable, Sequence[Row]]]") -> None:
             try:
-                asked, servable, request, rows = made.result()
+                servable, rows = made.result()
             except ModelwayError as error:
-                self._refuse(exchange, "", self._asking.known(model), "", error, began, traced)
+                self._refuse(arrival, error)
                 return
-            self._ask((exchange, form, asked), served, servable, request, rows, version, began, traced)
+            self._ask(arrival, served, servable, rows)
 
-        self._asking.apart(read, go_on)
+        self._asking.apart(partial(self._read, arrival, served), go_on)
 
-    def _ask(
-        self,
-        context: Context,
-        served: Served,
-        servable: Servable,
-        request: str,
-        rows: Sequence[Row],
-        version: str | None,
-        began: float,
-        traced: Traced | None,
-    ) -> None:
-        exchange, _, asked = context
+    def _ask(self, arrival: Arrival, served: Served, servable: Servable, rows: Sequence[Row]) -> None:
+        began, asked, traced = arrival.began, arrival.asked, arrival.traced
+        assert asked is not None  # it was read
         until = None if asked.timeout is None else began + asked.timeout
-        question = Question(request, served, servable, rows, began, self._reply, self._fail, context)
-        question.named, question.until, question.caller = version is not None, until, asked.routing_key
+        question = Question(arrival.request, served, servable, rows, began, self._reply, self._fail, arrival)
+        question.named, question.until, question.caller = arrival.version is not None, until, asked.routing_key
         if traced is not None:
             traced.asked, question.traced = time.perf_counter(), traced
-        self._asking.ask(question, len(exchange.body))
+        self._asking.ask(question, len(arrival.exchange.body))
 
     def _reply(self, question: Question, answers: Sequence[Answer], upto: Upto) -> None:
-        exchange, form, asked = question.context
+        arrival: Arrival = question.context
+        exchange, form, asked = arrival.exchange, arrival.form, arrival.asked
         if len(question.rows) > _MANY:
             self._asking.apart(
                 lambda: _packed(form.write(question, asked, answers, upto), exchange), partial(self._send, question)
@@ -141,31 +141,22 @@ class Rest:
             headers = [*headers, (b"content-encoding", encoding)]
         if question.traced is not None:
             headers = [*headers, (TRACERESPONSE, question.traced.response)]
-        question.context[0].respond(200, body, kind, headers)
+        question.context.exchange.respond(200, body, kind, headers)
         self._telemetry.answered(question)
 
     def _fail(self, question: Question, error: ModelwayError) -> None:
-        model, label = question.model, str(question.servable.number)
-        self._refuse(question.context[0], question.request, model, label, error, question.began, question.traced)
+        self._refuse(question.context, error)
 
-    def _refuse(
-        self,
-        exchange: Exchange,
-        request: str,
-        model: str,
-        label: str,
-        error: ModelwayError,
-        began: float,
-        traced: Traced | None,
-    ) -> None:
-        request = request or self._asking.new_id()
-        status = self._telemetry.refused(request, model, label, error, began, traced)
+    def _refuse(self, arrival: Arrival, error: ModelwayError) -> None:
+        request = arrival.request or self._asking.new_id()
+        known = arrival.model if arrival.label else self._asking.known(arrival.model)
+        status = self._telemetry.refused(request, known, arrival.label, error, arrival.began, arrival.traced)
         headers = [(_REQUEST, quote(request[:_LONGEST]).encode())]
         if status in (429, 503):
             headers.append(_RETRY)
-        if traced is not None:
-            headers.append((TRACERESPONSE, traced.response))
-        exchange.respond(status, replies.format_error(error), headers=headers)
+        if arrival.traced is not None:
+            headers.append((TRACERESPONSE, arrival.traced.response))
+        arrival.exchange.respond(status, replies.format_error(error), headers=headers)
 
 
 def _packed(written: Written, exchange: Exchange) -> tuple[Written, bytes]:

@@ -164,7 +164,7 @@ def asking_of(server: Server, pool: Executor) -> Asking:
     """What all edges of the running loop share; `pool` does what takes long."""
     loading, traces = ThreadPoolExecutor(_LOADING, "loading"), server.tracing is not None
     answering = Answering(server.log, server.shadow, server.clock, server.metrics, pool, traces=traces)
-    asking = Asking(server, answering, loading)
+    asking = Asking(server, answering, loading, ThreadPoolExecutor(1, "large"))
     server.metrics.watch(Gauges(server.metrics, asking).look)
     return asking
 

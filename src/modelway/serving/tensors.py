@@ -7,10 +7,19 @@ import numpy as np
 
 from modelway.errors import DataError
 from modelway.serving.columns import AT_ONCE, NOTHING, at_once, column_of
-from modelway.serving.matrix import matrix_of
+from modelway.serving.composed import Composed
+from modelway.serving.matrix import demand_few, matrix_of
 from modelway.serving.protocol import Asked
 from modelway.serving.raw import listed
-from modelway.serving.servable import Row
+from modelway.serving.servable import Row, Servable
+
+
+def rows_for(asked: Asked, servable: Servable) -> Sequence[Row]:
+    """The rows for the version that will answer. Raises DataError naming input and index."""
+    rows = read_rows(asked, servable.required, servable.optional)
+    if servable.plain is None or type(servable.run) is Composed:  # which sees each row by itself, also of a matrix
+        demand_few(len(rows), len(servable.inputs))
+    return rows
 
 
 def read_rows(asked: Asked, required: Sequence[str], optional: Sequence[str] = ()) -> Sequence[Row]:
@@ -35,6 +44,7 @@ def read_rows(asked: Asked, required: Sequence[str], optional: Sequence[str] = (
     if not columns:
         raise _none_known(optional)
     first, *others = columns
+    demand_few(len(columns[first]), len(columns))
     for name in others:
         _demand_as_many(name, columns[name], first, columns[first])
     names = tuple(columns)
@@ -75,6 +85,7 @@ def _matrix(
         data = [value for row in data for value in row]
     rows = shape[0] if type(shape[0]) is int and shape[0] >= 0 else -1
     values = column_of(name, {**tensor, "shape": [rows * width], "data": data})
+    demand_few(rows, width)
     made = [dict(zip(required, values[start : start + width], strict=True)) for start in range(0, len(values), width)]
     for other in optional:
         if other in tensors:

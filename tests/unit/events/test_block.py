@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,12 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelway.clock import WallClock
-from modelway.events.block import STATES, BadBlockError, Block, pack, rows_of, unpack
+from modelway.events.block import BadBlockError, Block, pack, rows_of, unpack
 from modelway.events.erasing import blank
 from modelway.events.folder import FolderEventLog
 from modelway.events.log import BLOCK, Event, NewEvent
 from modelway.ingest.predictions import decode_predictions
-from modelway.serving.answer import Status
 
 COMMON = {"request": "q{}", "version": 3, "digest": "d", "served": "2026-01-05T00:00:00Z", "upto": {"0": 4}}
 
@@ -66,10 +64,6 @@ def test_it_is_read_as_it_was_written(who, named):
 def test_a_part_is_those_rows(who, start, end):
     whole = block([], who)
     assert rows_of(whole.part(start, end)) == rows_of(whole)[start:end]
-
-
-def test_states_are_what_the_server_calls_them():
-    assert get_args(Status) == STATES
 
 
 @given(st.binary(max_size=80), st.integers(0, 400))

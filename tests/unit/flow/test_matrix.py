@@ -20,13 +20,16 @@ from modelway.records import Manifest, OperatingPoint, Task
 from modelway.serving.answer import Answer, answer_rows
 from modelway.serving.binary import format_binary, parse_binary
 from modelway.serving.log import prediction_events
-from modelway.serving.matrix import LEAST, Matrix
+from modelway.serving.matrix import LEAST, MOST_VALUES, Matrix
 from modelway.serving.matrix_answers import MatrixAnswers, answer_request
+from modelway.serving.named import NamedRows, rows_for
 from modelway.serving.protocol import Asked, asked_of
 from modelway.serving.refusals import compile_refusal
 from modelway.serving.replies import head_of, written
 from modelway.serving.servable import Row, Servable
+from modelway.serving.status import TooLargeError
 from modelway.serving.tensors import read_rows
+from modelway.serving.tensors import rows_for as read_tensors
 from tests.unit.flow.test_plain import SPEC, servable
 
 T0 = datetime(2026, 1, 5, 12, 30, 0, 250_000, tzinfo=UTC)
@@ -172,6 +175,42 @@ def test_every_form_is_read_as_the_same_matrix(matrix):
             assert asked.first("id") == matrix.texts["id"][0]
     if not (np.abs(matrix.numbers) >= 2**53).any():
         assert all(isinstance(read_rows(asked, NAMES, ("id", "at")), Matrix) for asked in requests(matrix, "FP64"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(matrices(), st.randoms())
+def test_rows_by_name_are_read_as_the_same_matrix(matrix, random):
+    named = [dict(random.sample(list(row.items()), len(row))) for row in matrix]
+    found = rows_for(NamedRows("", "", named), version((), POINTS[0]))
+    assert list(found) == list(matrix)
+    assert isinstance(found, Matrix) == (not (np.abs(matrix.numbers) >= 2**53).any())
+
+
+@pytest.mark.parametrize("row", [{"free": True}, {"free": "1"}, {"free": 2**60}, {"id": 7}, {"id": "k", "other": 1}])
+def test_rows_by_name_that_are_no_matrix_are_kept_as_they_are(row):
+    rows = [{**dict.fromkeys(NAMES, 20.0), "id": "a"} for _ in range(20)]
+    rows[7] |= row
+    found = rows_for(NamedRows("", "", rows), version((), POINTS[0]))
+    row.pop("other", None)
+    assert list(found) == [*rows[:7], {**rows[0], **row}, *rows[8:]]
+    assert not isinstance(found, Matrix)
+
+
+def test_more_rows_than_can_be_answered_one_by_one_are_refused():
+    of = version((), POINTS[0])
+    many = [dict.fromkeys(NAMES, "20")] * (MOST_VALUES // len(of.inputs) + 1)
+    with pytest.raises(TooLargeError, match="rows, and this model answers at most"):
+        rows_for(NamedRows("", "", many), of)
+    assert len(rows_for(NamedRows("", "", many[:-1]), of)) == len(many) - 1
+    texts = [
+        {"name": name, "datatype": "BYTES", "shape": [MOST_VALUES], "data": ["20"] * MOST_VALUES} for name in NAMES
+    ]
+    with pytest.raises(TooLargeError, match="send them in parts"):
+        read_tensors(asked_of({"inputs": texts}), of)
+    wide = {"name": "x", "datatype": "FP64", "shape": [MOST_VALUES, 4], "data": np.ones(4 * MOST_VALUES)}
+    assert len(read_tensors(asked_of({"inputs": [wide]}), of)) == MOST_VALUES
+    with pytest.raises(TooLargeError, match="send them in parts"):  # this one sees each row by itself
+        read_tensors(asked_of({"inputs": [wide]}), replace(of, plain=None))
 
 
 @settings(max_examples=60, deadline=None)

@@ -21,7 +21,7 @@ from modelway.serving.grpc.replying import Replies
 from modelway.serving.models import ColdError, Table
 from modelway.serving.question import Question, Upto
 from modelway.serving.servable import Servable
-from modelway.serving.tensors import read_rows
+from modelway.serving.tensors import rows_for
 from modelway.serving.traced import Traced
 from modelway.tracing.context import TRACEPARENT, TRACERESPONSE
 
@@ -91,7 +91,7 @@ class Edge:
             servable = asking.choose(served, version, asked.routing_key, asked.first, request)
             label = str(servable.number)
             outputs = replies.chosen_outputs(servable, asked.outputs)
-            rows = read_rows(asked, servable.required, servable.optional)
+            rows = rows_for(asked, servable)
         except ColdError:
 
             def refuse(error: ModelwayError) -> None:
