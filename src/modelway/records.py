@@ -4,7 +4,7 @@ A record holds names, numbers, times and digests (sha256 of an artefact), never 
 any orchestrator can carry it. A missing number is `None` here, since JSON has no NaN.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, TypeVar
@@ -15,13 +15,23 @@ from modelway.errors import UsageError
 
 T = TypeVar("T")
 
-Task = Literal["binary", "multiclass", "regression"]
+Task = Literal["binary", "multiclass", "regression", "anomaly"]
+POSITIVE: tuple[Task, ...] = ("binary", "anomaly")
+"""Tasks with a positive class, which an operating point decides about."""
 Outcome = Literal["pass", "fail", "undecided", "not_applicable"]
 Answer = Literal["better", "not_worse", "worse", "undecided"]
 Exactness = Literal["double", "single"]
 Kind = Literal["number", "word"]
 Form = Literal["graph", "python", "composed"]
 """What answers: an ONNX graph in the server's process, the fitted estimator in a process of its own, or other versions together."""
+
+
+def width_of(task: Task, classes: Sequence[str]) -> int:
+    """How many scores a row has: one a class, or one number, the value of a regression or how odd the row is.
+
+    Where there is a positive class, its score is the last.
+    """
+    return 1 if task == "anomaly" else max(1, len(classes))
 
 
 def dumps(record: Any) -> bytes:
@@ -135,7 +145,8 @@ class Sources:
 class TrainingSet:
     """Rows as of one moment, frozen as a Parquet artefact, and how they are split.
 
-    The artefact holds `_key`, `_at`, `_part` ("train" | "holdout"), the target as `_target`, and the columns.
+    The artefact holds `_key`, `_at`, `_part` ("train" | "holdout"), the target as `_target` (of an anomaly null where there is no
+    label), and the columns.
     """
 
     data: str
@@ -153,6 +164,11 @@ class TrainingSet:
     """Parquet artefact with `_key`, the protected columns and the amounts that costs refer to; "" if none."""
     empty: tuple[str, ...] = ()
     """Columns that are missing in every row of the training part: a model can learn nothing of them."""
+
+    @property
+    def width(self) -> int:
+        """Scores a row."""
+        return width_of(self.task, self.classes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +200,7 @@ class Parity:
 class Graph:
     """The exported ONNX artefact: inputs `numbers` double[N, n] and `words` string[N, m], output `scores` double[N, k].
 
-    `scores` are the class probabilities in the order of the training set's classes, or one predicted value.
+    `scores` are the class probabilities in the order of the training set's classes, one predicted value, or how odd a row is.
     """
 
     graph: str
@@ -206,7 +222,7 @@ class PythonModel:
     columns: tuple[Column, ...]
     task: Task
     classes: int
-    """Columns of the scores: the classes of the training set, 1 for a regression; 0 for a graph that nobody has asked yet."""
+    """Columns of the scores: the classes of the training set, 1 for a number; 0 for a graph that nobody has asked yet."""
     seconds: float
     """What one call may take."""
     megabytes: int
@@ -236,7 +252,7 @@ class Composition:
     columns: tuple[Column, ...]
     task: Task
     classes: int
-    """Columns of the scores: the classes of the training set, 1 for a regression."""
+    """Columns of the scores: the classes of the training set, 1 for a number."""
     compose: Mapping[str, Any]
     """As modelway.yaml says it (`spec.compose.Compose`)."""
     members: tuple[Pinned, ...]
@@ -281,7 +297,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
-    """How a score becomes a decision: `threshold` on the positive class's probability (binary only)."""
+    """How a score becomes a decision: `threshold` on the positive class's score, a probability or how odd a row is."""
 
     rule: str = "argmax"
     threshold: float | None = None
@@ -336,6 +352,11 @@ class Manifest:
     """See `Graph.refuses`."""
     form: Form = "graph"
     """See `Graph.form`; manifests of before this field are of graphs."""
+
+    @property
+    def width(self) -> int:
+        """Scores a row."""
+        return width_of(self.task, self.classes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from onnx import TensorProto
@@ -13,9 +13,7 @@ from modelway.export.graph import GraphBuilder
 from modelway.export.pipeline import Step, Walk, scored
 from modelway.records import Column, Exactness, Task
 
-Scored = Task | Literal["anomaly"]
-"""What a graph can answer. An anomaly's score is in (0, 1], the higher the odder; no specification asks for one yet."""
-METHODS: Mapping[Scored, str] = {"regression": "predict", "anomaly": "score_samples"}
+METHODS: Mapping[Task, str] = {"regression": "predict", "anomaly": "score_samples"}
 SEVERAL = ("MultiOutputRegressor", "MultiOutputClassifier", "RegressorChain", "ClassifierChain")
 ONE_EACH = "train one model for each target"
 
@@ -43,7 +41,7 @@ class Exported:
 def export_estimator(
     estimator: Any,
     columns: Sequence[Column],
-    task: Scored,
+    task: Task,
     *,
     classes: int | None = None,
     words: Mapping[str, Sequence[str]] | None = None,
@@ -74,7 +72,7 @@ def export_estimator(
     )
 
 
-def score_places(estimator: Any, task: Scored, classes: int | None) -> list[int]:
+def score_places(estimator: Any, task: Task, classes: int | None) -> list[int]:
     """For each column of the scores, the estimator's own column, or −1 for a class that it has not met."""
     if task in METHODS:
         return [0]
@@ -93,7 +91,7 @@ def labels(estimator: Any) -> Any:
     return estimator.classes_ if hasattr(estimator, "classes_") else estimator.estimator_.classes_
 
 
-def check_fitted(estimator: Any, columns: Sequence[Column], task: Scored) -> None:
+def check_fitted(estimator: Any, columns: Sequence[Column], task: Task) -> None:
     """Raises ExportError when the estimator is not fitted, on other columns, or cannot do the task."""
     from sklearn.base import is_outlier_detector
     from sklearn.exceptions import NotFittedError
@@ -111,7 +109,10 @@ def check_fitted(estimator: Any, columns: Sequence[Column], task: Scored) -> Non
     if seen is not None and list(seen) != wanted:
         raise ExportError(f"{name} was fitted on {list(seen)}, not on {wanted}", "export with the columns of training")
     if is_outlier_detector(estimator) and task != "anomaly":
-        raise ExportError(f"{name} says how odd a row is, which is no {task} score", "use a classifier or a regressor")
+        raise ExportError(
+            f"{name} says how odd a row is, which is no {task} score",
+            "use a classifier or a regressor, or write task: anomaly",
+        )
     method = METHODS.get(task, "predict_proba")
     if not hasattr(estimator, method):
         raise ExportError(f"{name} has no {method} (task: {task})", "use an estimator that has it")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from modelway.errors import ParityError
-from modelway.export.build import ONE_EACH, Scored, score_places
-from modelway.records import Column
+from modelway.export.build import ONE_EACH, score_places
+from modelway.records import Column, Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,12 +28,12 @@ class Sides:
     estimator: Any
     answers: Answers
     columns: tuple[Column, ...]
-    task: Scored
+    task: Task
     places: tuple[int, ...]
 
     @classmethod
     def of(
-        cls, graph: bytes | Answers, estimator: Any, columns: Sequence[Column], task: Scored, classes: int | None
+        cls, graph: bytes | Answers, estimator: Any, columns: Sequence[Column], task: Task, classes: int | None
     ) -> "Sides":
         """`graph` is ONNX, or what stands in a graph's place."""
         answers = graph_answers(graph, columns) if isinstance(graph, bytes) else graph

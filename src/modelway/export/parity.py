@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from modelway.errors import ParityError
-from modelway.export.build import Hints, Scored, export_estimator, labels
+from modelway.export.build import Hints, export_estimator, labels
 from modelway.export.cases import adversarial_rows
 from modelway.export.compare import RAISED, Answers, Sides, distance
 from modelway.export.refusals import find_refusals, refused
 from modelway.export.rounding import slack
-from modelway.records import Column, Exactness, Parity
+from modelway.records import Column, Exactness, Parity, Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +34,7 @@ def check_parity(
     graph: bytes | Answers,
     estimator: Any,
     columns: Sequence[Column],
-    task: Scored,
+    task: Task,
     sample: "pd.DataFrame",
     *,
     exactness: Exactness,
@@ -179,7 +179,7 @@ def _rows(frames: "Mapping[str, pd.DataFrame]", refuses: Mapping[str, Any]) -> "
     return rows[kept].reset_index(drop=True), names[kept]
 
 
-def _decision(estimator: Any, threshold: float | None, positive: str | int | None, task: Scored) -> _Decision:
+def _decision(estimator: Any, threshold: float | None, positive: str | int | None, task: Task) -> _Decision:
     if task == "regression":
         return _Decision(None, None)
     if task == "anomaly":

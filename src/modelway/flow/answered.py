@@ -24,9 +24,11 @@ from modelway.monitoring.performance import Sample, sampled
 from modelway.records import Manifest, Sources, Task, TrainingSet, Version, loads
 from modelway.registry import versions
 from modelway.spec.model import Spec
+from modelway.training.classes import oddities
 from modelway.training.frames import codes, read_training_set
 from modelway.training.split import HOLDOUT
 from modelway.validation.judged import reach
+from modelway.validation.operating_point import decide
 from modelway.workspace import Workspace
 
 _log = logging.getLogger("modelway.control")
@@ -124,14 +126,21 @@ def final_labels(workspace: Workspace, spec: Spec, now: datetime) -> pl.DataFram
 def present(
     spec: Spec, manifest: Manifest, answered: pl.DataFrame, labels: pl.DataFrame, now: datetime
 ) -> Sample | None:
-    """The losses of the latest answers with a final label, as many as drift looks at; of a key asked twice the first."""
+    """The losses of the latest answers with a final label, as many as drift looks at; of a key asked twice the first.
+
+    Of a detector of anomalies the latest alerts.
+    """
+    if spec.task == "anomaly":
+        labels = labels.with_columns(oddities(labels["_label"], spec.data.positive).alias("_label"))
     wait = spec.data.labels.matured_after if spec.data.labels else timedelta(0)
     once = answered.unique("key", keep="first", maintain_order=True).filter(pl.col("at") + wait <= now)
     known = once.join(labels, left_on="key", right_on="_key", how="inner", maintain_order="left").sort("at", "key")
+    if spec.task == "anomaly":
+        known = known.filter(decide(manifest.operating_point, scores_of(known, manifest.width)) == 1)
     latest = known.tail(spec.monitoring.drift.window)
     if not latest.height:
         return None
-    scores = scores_of(latest, max(1, len(manifest.classes)))
+    scores = scores_of(latest, manifest.width)
     ahead = _ahead(latest["at"], spec.monitoring.horizon)
     return sampled(_targets(latest["_label"], manifest.classes), scores, spec.task, horizon=ahead, seed=1)
 
@@ -162,6 +171,9 @@ def _held(workspace: Workspace, model: str, run: str, task: Task, horizon: timed
         _log.error("%s on its holdout: %s", proved, error.problem)
         return None
     target = codes(rows["_target"], made.classes).astype(float)
+    if task == "anomaly":
+        alerts = decide(manifest.operating_point, scores) == 1
+        rows, scores, target = rows.filter(alerts), scores[alerts], target[alerts]
     return sampled(target, scores, task, horizon=_ahead(rows["_at"], horizon))
 
 

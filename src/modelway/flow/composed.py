@@ -83,7 +83,7 @@ def member_of(pinned: Pinned, manifest: Manifest, run: Run, names: Names) -> Mem
     wanted = Names.of(manifest.columns)
     numbers, words = _places(pinned, names.numbers, wanted.numbers), _places(pinned, names.words, wanted.words)
     refusal = compile_refusal(manifest.refuses, manifest.columns)
-    return Member(str(pinned), run, refusal, numbers, words, max(1, len(manifest.classes)))
+    return Member(str(pinned), run, refusal, numbers, words, manifest.width)
 
 
 def links_of(steps: Sequence[Step], names: Names, member: Callable[[str, Names], Member]) -> list[Link]:

@@ -206,9 +206,7 @@ def fitted(workspace: Workspace, spec: Spec, made: TrainingSet, members: Sequenc
                 f"{one} knows the classes {told}, and the rows of {spec.model} have {wanted}, in this order",
                 "ask models of the same classes, with the same data.positive",
             )
-    composition = Composition(
-        made.columns, made.task, max(1, len(made.classes)), composed.plain_of(compose), tuple(members)
-    )
+    composition = Composition(made.columns, made.task, made.width, composed.plain_of(compose), tuple(members))
     put = workspace.artifacts.put
     return Fit(put(dumps(composition)), {}, 0, 0.0, code=put(NO_CODE), environment=put(environment()))
 

@@ -86,12 +86,13 @@ def _by_unit(rows: pl.DataFrame, made: pl.Expr) -> dict[int, dict[int, np.ndarra
 
 def _scores(rows: pl.DataFrame, manifests: Mapping[int, Manifest]) -> list[Measure]:
     """Of each class but the first, or of the number; none where the arms do not tell the same classes apart."""
-    classes = next(iter(manifests.values())).classes
+    one = next(iter(manifests.values()))
+    classes, width = one.classes, one.width
     if any(manifest.classes != classes for manifest in manifests.values()):
         return []
-    good = _of_keys(rows.filter(pl.col("status") == "ok", pl.col("scores").list.len() == max(len(classes), 1)))
+    good = _of_keys(rows.filter(pl.col("status") == "ok", pl.col("scores").list.len() == width))
     measures = []
-    for place in range(1, len(classes)) if classes else range(1):
+    for place in range(min(1, width - 1), width):
         name = "score" if len(classes) < 3 else f"score of {classes[place]}"
         values = good.with_columns(value=pl.col("scores").list.get(place)).filter(pl.col("value").is_finite())
         measures.append(Measure(name, _by_unit(values, pl.col("value").mean())))

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelway.errors import NotFoundError
+from modelway.errors import NotFoundError, StateError
 from modelway.flow import progress
 from modelway.flow.broken import tell_of_breaches
 from modelway.flow.progress import added
@@ -47,8 +47,11 @@ def roads(workspace: Workspace, spec: Spec) -> list[Source]:
 
 
 def send_labels(workspace: Workspace, spec: Spec, frame: "pl.DataFrame") -> int:
-    """Send outcomes to the event log; returns how many."""
+    """Send outcomes to the event log; returns how many. Raises StateError for a model without a target."""
     from modelway.ingest.labels import label_events
+
+    if not spec.data.target:
+        raise StateError(f"{spec.model} has no labels", "name the column that holds them: data.target in modelway.yaml")
 
     events = label_events(frame, spec.data.key, spec.data.target, workspace.clock.now())
     if events:

@@ -64,7 +64,7 @@ def open_apart(workspace: Workspace, of: Manifest, name: str, row_seconds: float
     """
     graph = workspace.artifacts.get(of.graph)
     megabytes = _CHALLENGER_MEGABYTES + _LOADED * len(graph) // 1_000_000
-    asked = PythonModel(of.graph, of.columns, of.task, max(1, len(of.classes)), _CHALLENGER_SECONDS, megabytes)
+    asked = PythonModel(of.graph, of.columns, of.task, of.width, _CHALLENGER_SECONDS, megabytes)
     log = workspace.places.logs / f"challenger-{name}.log"
     return PythonProcess(
         Launch(

@@ -58,7 +58,10 @@ def known(workspace: Workspace, spec: Spec, sources: Sources) -> Known:
     tables = joined_as_of(workspace, spec, sources)
     if wait is None:
         return Known(decisions, events, 0, tables)
-    matured = decisions.filter(born + wait <= sources.as_of)
+    final = born + wait <= sources.as_of
+    if spec.task == "anomaly":  # learned from without its label
+        return Known(decisions.with_columns(pl.when(final).then("_target")), events, 0, tables)
+    matured = decisions.filter(final)
     return Known(matured, events, decisions.height - matured.height, tables)
 
 

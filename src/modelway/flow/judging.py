@@ -67,6 +67,7 @@ def _candidate(workspace: Workspace, spec: Spec, made: TrainingSet, scores: np.n
     """The candidate's own scores on its holdout, with all that the gates ask of the rows."""
     learned = read_training_set(made, workspace.artifacts, TRAIN)
     targets = codes(learned["_target"], made.classes)
+    seen = targets[targets >= 0] if made.classes else targets
     audit = held.select("_key").join(
         read_audit(made, workspace.artifacts), on="_key", how="left", maintain_order="left"
     )
@@ -76,7 +77,7 @@ def _candidate(workspace: Workspace, spec: Spec, made: TrainingSet, scores: np.n
         target=codes(held["_target"], made.classes),
         scores=scores,
         classes=made.classes,
-        train_target=np.bincount(targets, minlength=len(made.classes)) if made.classes else np.array([targets.mean()]),
+        train_target=np.bincount(seen, minlength=len(made.classes)) if made.classes else np.array([seen.mean()]),
         at=None if held["_at"].null_count() else held["_at"].to_list(),
         clusters=_clusters(audit, entity) if entity else None,
         audit=audit,

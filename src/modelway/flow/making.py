@@ -130,12 +130,11 @@ def export(work: Work) -> Candidate:
     if spec.compose is not None:
         return _composed(work, made, fitted)
     estimator = load_estimator(fitted.estimator, workspace.artifacts)
-    k = max(1, len(made.classes))
     held = read_training_set(made, workspace.artifacts, HOLDOUT)
-    point = operating_point(work, spec, made, scores(estimator, to_pandas(held, made.columns), made.task, k))
+    point = operating_point(work, spec, made, scores(estimator, to_pandas(held, made.columns), made.task, made.width))
     graph = proved(workspace, spec, made, fitted, estimator, point, work.tell)
     learned = read_training_set(made, workspace.artifacts, TRAIN)
-    learned_scores = scores(estimator, to_pandas(learned, made.columns), made.task, k)
+    learned_scores = scores(estimator, to_pandas(learned, made.columns), made.task, made.width)
     reference = workspace.artifacts.put(profile(learned, made.columns, learned_scores, made.classes))
     return Candidate(graph, point, reference)
 

@@ -38,7 +38,7 @@ _SCORED = 20_000
 
 def evidence_of(workspace: Workspace, spec: Spec, standing: Release, approved: tuple[str, ...]) -> Evidence:
     """All that a look at an open release with a champion needs; span and margin are found once, before the shadow begins."""
-    now = workspace.clock.now()
+    now, has_losses = workspace.clock.now(), spec.task != "anomaly"
     if standing.state == "waiting":
         per_day = lately(workspace, spec.model, "per day", lambda: requests_per_day(workspace, spec, now))
         held = _held_differences(workspace, spec, standing)
@@ -46,6 +46,7 @@ def evidence_of(workspace: Workspace, spec: Spec, standing: Release, approved: t
         return Evidence(
             span=span,
             margin=margin,
+            has_losses=has_losses,
             score_span=held.score_span,
             requests_per_day=per_day,
             sampled=looked_at(per_day, spec.release),
@@ -65,7 +66,8 @@ def evidence_of(workspace: Workspace, spec: Spec, standing: Release, approved: t
         champion=champion,
         unit="callers" if spec.sticky is not None else "requests",
         slow_ms=slow_ms,
-        losses=tuple(_losses(workspace, spec, standing, paired, manifests)),
+        losses=tuple(_losses(workspace, spec, standing, paired, manifests)) if has_losses else (),
+        has_losses=has_losses,
         span=float(standing.evidence.get("span", 1.0)),
         margin=float(standing.evidence.get("margin", 0.0)),
         scores=() if spec.release.guard.scores is None else moved_scores(paired, *manifests.values()),
@@ -91,8 +93,8 @@ def moved_scores(paired: pl.DataFrame, challenger: Manifest, champion: Manifest)
     if challenger.classes != champion.classes:
         return ()
     one_each = paired.filter(pl.col("caller").is_null() | pl.col("caller").is_first_distinct()).head(_SCORED)
-    width = max(len(champion.classes), 1)
-    places = range(1, width) if champion.classes else range(1)
+    width = champion.width
+    places = range(min(1, width - 1), width)
     ours, theirs = (_table(one_each[name], width) for name in ("challenger", "champion"))
     moved = ours - theirs
     usable = moved[np.isfinite(moved).all(axis=1)]
@@ -247,7 +249,7 @@ def _held_scores(workspace: Workspace, model: str, number: int, made: TrainingSe
 def _score_span(a: np.ndarray, b: np.ndarray, spec: Spec, champion: Manifest) -> float:
     """Probabilities differ by 1 at the most; numbers by what they do on the holdout, and a half, and never less than the margin."""
     margin = spec.release.guard.scores
-    if champion.classes or margin is None:
+    if champion.width > 1 or margin is None:
         return 1.0
     apart = np.abs(b - a)
     return max(1.5 * float(apart[np.isfinite(apart)].max(initial=0.0)), 2 * margin)

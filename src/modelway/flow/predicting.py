@@ -32,7 +32,7 @@ _DECIDED = (200, 401, 403)
 
 @dataclass(frozen=True)
 class Answers:
-    """One row an input row, in order: the key, `prediction`, `probability_<class>`, `reason`, `version`."""
+    """One row an input row, in order: the key, `prediction`, `probability_<class>` or `score`, `reason`, `version`."""
 
     rows: pl.DataFrame
     version: int
@@ -168,6 +168,7 @@ def _columns(made: Sequence[dict[str, Any]]) -> pl.DataFrame:
                 pl.Series(f"probability_{name}", [one["probabilities"].get(name) for one in made], pl.Float64)
                 for name in classes
             ),
+            *([pl.Series("score", [one["score"] for one in made], pl.Float64)] if made and "score" in made[0] else []),
             pl.Series("reason", [one["reason"] or None for one in made], pl.String),
             pl.Series("version", [one["version"] for one in made], pl.Int64),
         ]

@@ -124,7 +124,7 @@ def python_model(made: TrainingSet, fitted: Fit, allowed: PythonProcess, version
         estimator=fitted.estimator,
         columns=made.columns,
         task=made.task,
-        classes=max(1, len(made.classes)),
+        classes=made.width,
         seconds=allowed.timeout.total_seconds(),
         megabytes=allowed.memory,
         interpreter=allowed.interpreter,

@@ -115,7 +115,7 @@ def reproduce(workspace: Workspace, name: str, tell: Tell = silent) -> Reproduct
         after = graph_scores(workspace, graph, every, f"{name}, trained again")
     else:
         stood, stands = fitted.estimator, again.estimator
-        after = scores(estimator, to_pandas(every, now.columns), now.task, max(1, len(now.classes)))
+        after = scores(estimator, to_pandas(every, now.columns), now.task, now.width)
     return Reproduction(
         version=name,
         training_set=(then.data, now.data),

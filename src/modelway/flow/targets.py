@@ -26,7 +26,7 @@ def demand_learnable(workspace: Workspace, spec: Spec, files: Sequence[Unsent]) 
     stored = _stored(workspace, spec)
     _demand_among(workspace, spec, [*stored, *(name for file in files for name in file.columns)])
     values = [file.targets for file in files if file.targets is not None]
-    if not stored and values:
+    if not stored and values and spec.task != "anomaly":
         _demand_two_values(spec, values, ", ".join(file.path.name for file in files))
 
 
@@ -51,7 +51,7 @@ def demand_single_columns(workspace: Workspace, spec: Spec) -> None:
 
     if not isinstance(spec.data.source, Files):
         return
-    wanted = [*named_columns(spec, spec.contract), spec.data.target]
+    wanted = [*named_columns(spec, spec.contract), *([spec.data.target] if spec.data.target else [])]
     try:
         for path in find_files(spec.data.source.files, workspace.places.root):
             demand_single(path, wanted, spec)
@@ -60,7 +60,7 @@ def demand_single_columns(workspace: Workspace, spec: Spec) -> None:
 
 
 def _only_files_tell(workspace: Workspace, spec: Spec) -> bool:
-    if not isinstance(spec.data.source, Files) or spec.data.labels is not None:
+    if not isinstance(spec.data.source, Files) or spec.data.labels is not None or not spec.data.target:
         return False
     if any(workspace.log.ends(labels_topic(spec)).values()):
         return False

@@ -104,7 +104,7 @@ def look(workspace: Workspace, spec: "Spec", now: datetime) -> Look | None:
         version=number,
         at=now,
         rows=rows.height,
-        drift=_drift(spec, reference, rows, len(manifest.classes)),
+        drift=_drift(spec, reference, rows, manifest.width),
         performance=_performance(workspace, spec, version, manifest, mine, labels, now),
         quality=quality(fresh, rows, reference),
         volume=volume(
@@ -118,10 +118,10 @@ def look(workspace: Workspace, spec: "Spec", now: datetime) -> Look | None:
     return replace(seen, causes=causes(seen, spec))
 
 
-def _drift(spec: "Spec", reference: Profile | None, rows: "pl.DataFrame", classes: int) -> tuple[DriftFinding, ...]:
+def _drift(spec: "Spec", reference: Profile | None, rows: "pl.DataFrame", width: int) -> tuple[DriftFinding, ...]:
     if reference is None or not rows.height:
         return ()
-    scores = answered.scores_of(rows, max(1, classes))
+    scores = answered.scores_of(rows, width)
     return drift(reference, rows, scores, spec.monitoring.drift, series=bool(spec.monitoring.horizon))
 
 
@@ -136,6 +136,8 @@ def _performance(
 ) -> Performance:
     if not spec.monitoring.performance:
         return Performance("not_applicable", "monitoring.performance is off")
+    if not spec.data.target:
+        return Performance("not_applicable", "data.target names no column that holds labels")
     present = answered.present(spec, manifest, mine, labels, now)
     if present is None:
         return performance(None, None, spec.task)

@@ -141,6 +141,11 @@ class Answering:
             if made.size != rows:
                 raise ShapeError(f"predict gave {made.shape} for {rows} rows")
             return np.ascontiguousarray(made).tobytes()
+        if self.task == "anomaly":
+            made = -np.asarray(self.estimator.score_samples(frame), dtype=np.float64)
+            if made.size != rows:
+                raise ShapeError(f"score_samples gave {made.shape} for {rows} rows")
+            return np.ascontiguousarray(made).tobytes()
         found = np.asarray(self.estimator.predict_proba(frame), dtype=np.float64)
         known = np.asarray(getattr(self.estimator, "classes_", np.arange(self.classes)), dtype=np.int64)
         if found.shape != (rows, len(known)):

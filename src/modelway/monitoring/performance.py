@@ -4,6 +4,9 @@ The two samples are of different rows, so nothing can be paired: each is resampl
 shorter than the horizon of its labels (`evidence.bootstrap`), and the interval is that of the difference of the means. The loss
 is the one on which releases are judged: half the Brier sum for classes (0–1), the absolute error for numbers.
 
+How odd a row is has no loss. Of a detector the alerts alone are looked at, since often nobody looks at other rows: the loss of an
+alert is 1 where the label says normal, so that the mean is the share of false alerts.
+
 How much worse matters, the margin, is `release.guard.loss_margin` where the spec has it. Else it is what these rows have the
 power to show (`evidence.power`), held between a tenth and a half of what the model gained on its holdout over the best constant
 answer: many rows would show a loss that nobody minds, few would excuse a model that has become useless.
@@ -54,9 +57,14 @@ class Performance:
 
 
 def losses(target: np.ndarray, scores: np.ndarray, task: Task) -> np.ndarray:
-    """double[N]. `target`: places of the classes, or numbers; a row whose target or scores are not finite is NaN."""
+    """double[N]. `target`: places of the classes, or numbers; a row whose target or scores are not finite is NaN.
+
+    Of anomalies: −1 without a label, and the rows are alerts.
+    """
     if task == "regression":
         return np.asarray(np.abs(scores[:, 0] - target), dtype=float)
+    if task == "anomaly":
+        return np.where(target >= 0, 1.0 - target, math.nan)
     there = np.isfinite(target)
     codes = np.where(there, target, 0).astype(np.int64)
     found = ((scores - np.eye(scores.shape[1])[codes]) ** 2).sum(axis=1) / 2
@@ -64,9 +72,11 @@ def losses(target: np.ndarray, scores: np.ndarray, task: Task) -> np.ndarray:
 
 
 def constant_losses(target: np.ndarray, task: Task) -> float:
-    """The mean loss of the best constant answer: the shares of the classes, or the median."""
+    """The mean loss of the best constant answer: the shares of the classes, or the median. Alerts alone know of no other answer."""
     if task == "regression":
         return float(np.abs(target - np.median(target)).mean())
+    if task == "anomaly":
+        return float(losses(target, target, task).mean())  # to the last bit their mean: no gain
     shares = np.unique(target, return_counts=True)[1] / len(target)
     return float(1 - (shares**2).sum()) / 2
 
@@ -98,7 +108,7 @@ def drawn_means(values: np.ndarray, how: Resampling) -> np.ndarray:
 
 def performance(held: Sample | None, now: Sample | None, task: Task, *, margin: float | None = None) -> Performance:
     """The present sample against the holdout's, at error rate 5 % a look; `margin` from the spec (None: found as above)."""
-    name = "mae" if task == "regression" else "brier"
+    name = {"regression": "mae", "anomaly": "false_alerts"}.get(task, "brier")
     if held is None or now is None:
         where = "the holdout" if held is None else "the matured answers"
         few = (

@@ -75,6 +75,8 @@ class Evidence:
     """Why its rehearsal failed; empty when it did not, or none is asked for."""
     approved: tuple[str, ...] = ()
     """The people who stand behind the release: who asked for it, if a person did, and who approved it."""
+    has_losses: bool = True
+    """Whether an answer has a loss at all: how odd a row is has none, since no label says how odd it should have been."""
 
 
 @dataclass(frozen=True, slots=True)

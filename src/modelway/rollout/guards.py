@@ -4,7 +4,7 @@
     invalid   the same of outputs that nobody can use
     latency   the same of slow answers, at thresholds all over the distribution (where declared)      `evidence/slower.py`
     scores    has the mean score moved by more than is declared, on the same rows? (where declared)   `evidence/betting.py`
-    losses    is its loss worse, on the same labelled rows?
+    losses    is its loss worse, on the same labelled rows? (not of detectors of anomalies, whose scores have none)
 
 Each has an e-process: those on counts are multiplied over the steps of the weight, those on pairs run through all steps. The
 release is stopped when their *mean* reaches 1/α. A mean of e-processes is one, whatever hangs together, so over all guards and
@@ -79,7 +79,7 @@ def guarded(release: Release, evidence: Evidence, settings: Rollout) -> Guarded:
     now["latency"] = slower.log_e_slower(b.slow, a.slow, share) if here else 0.0
     found = {name: product([carried.get(name, 0.0), value, -doubt]) for name, value in now.items()}
     found["scores"], found["losses"] = _scores(evidence, settings), _losses(evidence, settings)
-    log_e = {name: found[name] for name in asked(settings.guard)}
+    log_e = {name: found[name] for name in asked(settings.guard) if evidence.has_losses or name != "losses"}
     return Guarded(log_e, mean(log_e.values()), uneven, share)
 
 

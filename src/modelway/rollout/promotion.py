@@ -33,7 +33,9 @@ def basis(evidence: Evidence, settings: Rollout) -> str:
     coming = evidence.requests_per_day * (settings.at_most / _DAY) * first
     if coming >= 1.1 * needed_log_e(settings.alpha) / max(settings.guard.errors, _SMALLEST):
         return "errors"
-    return "losses" if settings.guard.scores is None else "scores"
+    if settings.guard.scores is not None:
+        return "scores"
+    return "losses" if evidence.has_losses else "errors"
 
 
 def missing(chosen: str, release: Release, evidence: Evidence, settings: Rollout, now: datetime) -> list[str]:

@@ -74,7 +74,7 @@ def answer_rows(
         marks.inferred = time.perf_counter()
     if said is not None:
         return _composed(servable, seen, said)
-    decide, wanted = servable.decide, max(1, len(servable.manifest.classes))
+    decide, wanted = servable.decide, servable.manifest.width
     return [_refused(one) if one.reason else _answered(one, next(scored), decide, wanted) for one in seen]
 
 
@@ -139,7 +139,7 @@ def _judge(servable: Servable, name: str, row: Row, served: datetime) -> _Judged
 
 def _composed(servable: Servable, judged: Sequence[_Judged], said: Said) -> list[Answer]:
     """As others, with who answered; a row that a member refuses is refused."""
-    decide, wanted = servable.decide, max(1, len(servable.manifest.classes))
+    decide, wanted = servable.decide, servable.manifest.width
     told = zip(said.scores.tolist(), said.member, said.fallback, said.problem, said.refused, strict=True)
     made = list[Answer]()
     for one in judged:

@@ -21,7 +21,8 @@ def decision_of(manifest: Manifest) -> Decide:
         return lambda scores: classes[max(range(len(scores)), key=scores.__getitem__)]
     place = classes.index(point.positive) if point.positive in classes else len(classes) - 1
     threshold, positive, negative = point.threshold, classes[place], classes[1 - place]
-    return lambda scores: positive if scores[place] >= threshold else negative
+    score = min(place, manifest.width - 1)
+    return lambda scores: positive if scores[score] >= threshold else negative
 
 
 def decision_of_all(manifest: Manifest) -> DecideAll:
@@ -30,5 +31,5 @@ def decision_of_all(manifest: Manifest) -> DecideAll:
     if not classes or point.threshold is None:
         return lambda scores: scores.argmax(axis=1).astype(np.uint16)
     place = classes.index(point.positive) if point.positive in classes else len(classes) - 1
-    threshold = point.threshold
-    return lambda scores: np.where(scores[:, place] >= threshold, place, 1 - place).astype(np.uint16)
+    threshold, score = point.threshold, min(place, manifest.width - 1)
+    return lambda scores: np.where(scores[:, score] >= threshold, place, 1 - place).astype(np.uint16)

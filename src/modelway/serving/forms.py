@@ -18,7 +18,7 @@ from modelway.serving.answer import Answer
 from modelway.serving.binary import HEAD_LENGTH, OCTETS, format_binary, parse_binary
 from modelway.serving.named import NamedRows, parse_invocations, parse_named, rows_for
 from modelway.serving.question import Question, Upto
-from modelway.serving.servable import Row, Servable
+from modelway.serving.servable import SCORE, Row, Servable
 from modelway.serving.wire.exchange import JSON, Exchange, Header
 
 _WHOLE = re.compile(r"0|-?[1-9][0-9]*")
@@ -112,11 +112,12 @@ def _as_learned(classes: tuple[str, ...]) -> dict[Any, Any]:
 
 
 def _told(servable: Servable, answer: Answer) -> dict[str, Any]:
-    classes = servable.manifest.classes
-    probabilities = dict(zip(classes, answer.scores, strict=True)) if classes and answer.scores else None
+    classes, odd = servable.manifest.classes, servable.manifest.task == "anomaly"
+    probabilities = dict(zip(classes, answer.scores, strict=True)) if classes and answer.scores and not odd else None
     return {
         "prediction": answer.prediction,
-        **({"probabilities": probabilities} if classes else {}),
+        **({SCORE: answer.scores[0] if answer.scores else None} if odd else {}),
+        **({"probabilities": probabilities} if classes and not odd else {}),
         **({"key": answer.key} if servable.manifest.key else {}),
         "reason": answer.reason,
     }

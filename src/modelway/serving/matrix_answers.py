@@ -139,7 +139,7 @@ def _usable(scores: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 def _scores(servable: Servable, numbers: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """[N][k]; None where the graph gave not k scores for each row."""
-    wanted = max(1, len(servable.manifest.classes))
+    wanted = servable.manifest.width
     if not len(numbers):
         return np.empty((0, wanted))
     given = servable.run(numbers, [()] * len(numbers))

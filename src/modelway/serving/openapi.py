@@ -137,6 +137,7 @@ _ABOUT_ONE: Mapping[str, Schema] = {"name": _NAME, "datatype": _DATATYPE, "shape
 _PREDICTED: Mapping[str, Schema] = {"prediction": _VALUE, "reason": _NAME}
 _PREDICTED_TOO: Mapping[str, Schema] = {
     "key": _NAME,
+    "score": {"type": ["number", "null"], "description": "Of a detector of anomalies: how odd the row is."},
     "probabilities": {"type": ["object", "null"], "additionalProperties": {"type": "number"}},
 }
 _ROWS: Schema = {

@@ -1,7 +1,7 @@
 """Answers in the protocol's form, both ways; pure.
 
-Outputs: `prediction` (BYTES: the class at the operating point; FP64: the value of a regression), `probability_<class>` (FP64) and
-`reason` (BYTES; why a row was refused, else ""). A refused row's numbers are null.
+Outputs: `prediction` (BYTES: the class at the operating point; FP64: the value of a regression), `probability_<class>` (FP64) or,
+of a detector of anomalies, `score` (FP64), and `reason` (BYTES; why a row was refused, else ""). A refused row's numbers are null.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from modelway.errors import DataError, ModelwayError
 from modelway.records import Manifest
 from modelway.serving.answer import Answer
 from modelway.serving.matrix_answers import MatrixAnswers
-from modelway.serving.servable import PREDICTION, PROBABILITY, REASON, Input, Servable
+from modelway.serving.servable import PREDICTION, PROBABILITY, REASON, SCORE, Input, Servable, scores_of
 from modelway.serving.status import told
 
 PLATFORM = "onnxruntime_onnx"
@@ -72,7 +72,7 @@ def output_of(manifest: Manifest, name: str, answers: Sequence[Answer]) -> dict[
     elif name == PREDICTION:
         datatype, data = ("BYTES" if manifest.classes else "FP64"), [a.prediction for a in answers]
     else:
-        place = manifest.classes.index(name.removeprefix(PROBABILITY))
+        place = scores_of(manifest).index(name)
         datatype, data = "FP64", [a.scores[place] if a.scores else None for a in answers]
     return {"name": name, "datatype": datatype, "shape": [len(data)], "data": data}
 
@@ -87,7 +87,7 @@ def _output_of_all(manifest: Manifest, name: str, answers: MatrixAnswers) -> dic
         for place in answers.reasons:
             data[place] = None
     else:
-        place = 0 if name == PREDICTION else manifest.classes.index(name.removeprefix(PROBABILITY))
+        place = 0 if name == PREDICTION else scores_of(manifest).index(name)
         data = np.ascontiguousarray(answers.scores[:, place])
     return {"name": name, "datatype": datatype, "shape": [len(answers)], "data": data}
 
@@ -98,7 +98,10 @@ def written(head: Mapping[str, Any]) -> bytes:
 
 
 def parse_answers(body: bytes) -> list[dict[str, Any]]:
-    """One dict a row: prediction, probabilities (by class), reason, version; None where the reply does not say."""
+    """One dict a row: prediction, probabilities (by class), reason, version; None where the reply does not say.
+
+    `score` only where there is one.
+    """
     reply = orjson.loads(body)
     version = int(reply["model_version"])
     columns = {output["name"]: output["data"] for output in reply["outputs"]}
@@ -108,6 +111,7 @@ def parse_answers(body: bytes) -> list[dict[str, Any]]:
         {
             PREDICTION: columns[PREDICTION][row] if PREDICTION in columns else None,
             "probabilities": {name: columns[PROBABILITY + name][row] for name in classes},
+            **({SCORE: columns[SCORE][row]} if SCORE in columns else {}),
             REASON: columns[REASON][row] if REASON in columns else None,
             "version": version,
         }

@@ -22,8 +22,8 @@ Way = Callable[[], float]
 """Seconds of this thread's last run that went by on the way to another process and back."""
 OWN_KEY = "_key"
 """The input under which a client may name a row of a model without a key column."""
-PREDICTION, REASON, PROBABILITY = "prediction", "reason", "probability_"
-"""Outputs; the last goes before the name of a class."""
+PREDICTION, REASON, SCORE, PROBABILITY = "prediction", "reason", "score", "probability_"
+"""Outputs: how odd a row is, of a detector; the last goes before the name of a class."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -62,13 +62,18 @@ class Servable:
         made = {
             "required": tuple(i.name for i in self.inputs if i.required),
             "optional": tuple(i.name for i in self.inputs if not i.required),
-            "outputs": (PREDICTION, *(PROBABILITY + name for name in self.manifest.classes), REASON),
+            "outputs": (PREDICTION, *scores_of(self.manifest), REASON),
             "decide": decision_of(self.manifest),
             "decide_all": decision_of_all(self.manifest),
             "doubt": compile_doubt(self.manifest.refuses, self.manifest.columns),
         }
         for name, value in made.items():
             object.__setattr__(self, name, value)  # frozen for all others
+
+
+def scores_of(manifest: Manifest) -> tuple[str, ...]:
+    """The outputs that hold scores, in their order; none of a regression, whose prediction is its score."""
+    return (SCORE,) if manifest.task == "anomaly" else tuple(PROBABILITY + name for name in manifest.classes)
 
 
 @dataclass(frozen=True, slots=True)

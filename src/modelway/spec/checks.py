@@ -3,12 +3,13 @@
 import re
 from collections.abc import Iterator
 
+from modelway.records import POSITIVE
 from modelway.spec.compose import compose_mistakes
 from modelway.spec.contract_checks import contract_mistakes
-from modelway.spec.document import Mistake
+from modelway.spec.document import Mistake, Place
 from modelway.spec.fields import meant, nearest
 from modelway.spec.model import Files, Gate, Spec
-from modelway.spec.names import LATENCIES, METRICS, SEARCH_METRICS
+from modelway.spec.names import LABELLED, LATENCIES, METRICS, SEARCH_METRICS
 from modelway.spec.units import parse_count, parse_duration
 
 _TRIGGERS = ("drift", "performance", "every 7d", "new_labels 1000", "members")
@@ -38,6 +39,8 @@ def _data(spec: Spec) -> Iterator[Mistake]:
     data = spec.data
     if isinstance(data.source, Files) and not data.source.files:
         yield Mistake(("data", "source", "files"), "names no file", "write for example [data/*.parquet]")
+    if not data.target:
+        yield from _without_target(spec)
     for role in ("ignore", "protected", "entities"):
         if data.target in getattr(data, role):
             yield Mistake(("data", role), f"{data.target!r} is the target", "take it out of the list")
@@ -55,6 +58,24 @@ def _data(spec: Spec) -> Iterator[Mistake]:
         yield Mistake(("data", "positive"), "a regression has no positive class", "leave it out")
     if spec.contract:
         yield from _columns(spec)
+
+
+def _without_target(spec: Spec) -> Iterator[Mistake]:
+    if spec.task != "anomaly":
+        told = "is missing: the column to predict; with `labels`, the name under which the label is known"
+        yield Mistake(("data", "target"), told, "add the key")
+        return
+    asks: list[tuple[Place, bool]] = [
+        (("data", "labels"), spec.data.labels is not None),
+        (("data", "positive"), spec.data.positive is not None),
+        (("training", "search"), spec.training.search is not None),
+        (("decision", "threshold"), spec.decision.threshold == "by_cost"),
+        *((("gates", number, "metric"), gate.metric in LABELLED) for number, gate in enumerate(spec.gates)),
+    ]
+    for place, asked in asks:
+        if asked:
+            what = "needs labels, and no column is named that holds them"
+            yield Mistake(place, what, "name the column in data.target, or leave this out")
 
 
 def _columns(spec: Spec) -> Iterator[Mistake]:
@@ -101,7 +122,7 @@ def _features(spec: Spec) -> Iterator[Mistake]:
         if feature.window is not None and feature.window <= feature.delay:
             what = "the window is over before its delay: both count back from the decision"
             yield Mistake((*place, "window"), what, "make `window` longer than `delay`")
-        if feature.of and feature.of not in (*usable, data.target, "target"):
+        if feature.of and feature.of not in (*usable, *((data.target, "target") if data.target else ())):
             yield _absent((*place, "of"), feature.of, usable, spec)
         for entity in (feature.by,) if isinstance(feature.by, str) else feature.by or ():
             if entity not in usable:
@@ -132,7 +153,7 @@ def _training(spec: Spec) -> Iterator[Mistake]:
         return
     known, metric = SEARCH_METRICS[spec.task], training.search.metric
     if metric not in (*known, "log_loss"):
-        what = f"{metric!r} is not searched for in a {spec.task} task{meant(metric, known)}"
+        what = f"{metric!r} is not searched for in {_task(spec)}{meant(metric, known)}"
         yield Mistake(("training", "search", "metric"), what, f"write one of {', '.join(known)}")
     if training.search.folds < 2:
         yield Mistake(("training", "search", "folds"), "needs two folds at least", "write for example folds: 3")
@@ -140,21 +161,28 @@ def _training(spec: Spec) -> Iterator[Mistake]:
         yield Mistake(("training", "search", "trials"), "needs one trial at least", "write for example trials: 30")
 
 
+def _task(spec: Spec) -> str:
+    return f"{'an' if spec.task == 'anomaly' else 'a'} {spec.task} task"
+
+
 def _decision(spec: Spec) -> Iterator[Mistake]:
     decision = spec.decision
-    if spec.task != "binary":
+    if spec.task not in POSITIVE:
         for key, asks in (("top_k", decision.top_k is not None), ("threshold", decision.threshold != "argmax")):
             if asks:
                 what = f"needs a positive class, and the task is {spec.task}"
                 yield Mistake(("decision", key), what, "leave `decision` out")
         return
+    if spec.task == "anomaly" and decision.threshold == "argmax" and decision.top_k is None:
+        what = "how odd a row must be for an alert is not said, and no score says it by itself"
+        yield Mistake(("decision",), what, "write for example decision: {threshold: by_rate, rate: 1%}")
     if decision.threshold == "by_rate" and decision.rate is None:
         yield Mistake(("decision", "threshold"), "by_rate needs a rate", "add for example rate: 5%")
     if decision.rate is not None and decision.threshold != "by_rate":
         yield Mistake(("decision", "rate"), "is used with threshold: by_rate only", "write threshold: by_rate")
     if decision.top_k is not None and decision.threshold != "argmax":
         yield Mistake(("decision", "top_k"), "stands beside another threshold", "keep one of the two")
-    if isinstance(decision.threshold, float) and not 0 <= decision.threshold <= 1:
+    if spec.task == "binary" and isinstance(decision.threshold, float) and not 0 <= decision.threshold <= 1:
         yield Mistake(("decision", "threshold"), f"{decision.threshold:g} is no probability", "write for example 0.5")
     for side in ("false_positive", "false_negative"):
         cost = getattr(decision.cost, side)
@@ -170,11 +198,13 @@ def _gate(spec: Spec, number: int, gate: Gate) -> Iterator[Mistake]:
     place = ("gates", number)
     known = METRICS[spec.task]
     if gate.metric not in known:
-        what = f"{gate.metric!r} is no metric of a {spec.task} task{meant(gate.metric, known)}"
+        what = f"{gate.metric!r} is no metric of {_task(spec)}{meant(gate.metric, known)}"
         yield Mistake((*place, "metric"), what, f"write one of {', '.join(known)}")
         return
     special = gate.metric in (*LATENCIES, "four_fifths")
-    if gate.against and (special or gate.min is not None or gate.max is not None):
+    if gate.metric == "alert_share" and gate.against:
+        yield Mistake((*place, "against"), "alert_share is neither better nor worse", "write max or min")
+    elif gate.against and (special or gate.min is not None or gate.max is not None):
         what = f"{gate.metric} is not compared" if special else "stands beside min or max"
         yield Mistake((*place, "against"), what, "make two gates of it" if not special else "write max or min")
     if not special and gate.against is None and gate.min is None and gate.max is None:
@@ -226,6 +256,14 @@ def _release(spec: Spec) -> Iterator[Mistake]:
     if spec.release.promote_on == "scores" and guard.scores is None:
         what = "scores promote only within a margin, and none is declared"
         yield Mistake(("release", "promote_on"), what, "write guard: {scores: 0.02}, or promote_on: losses")
+    if spec.task == "anomaly":
+        for key, asks in {
+            "promote_on": spec.release.promote_on == "losses",
+            "guard": guard.loss_margin is not None,
+        }.items():
+            if asks:
+                what = "asks for losses, and how odd a row is has none"
+                yield Mistake(("release", key), what, "write guard: {scores: 0.02}, in units of the score")
     if spec.release.at_least * (sum(step < 1 for step in steps) if steps else 1) >= spec.release.at_most:
         what = "the shares are kept so long that the release is rolled back first (at_most)"
         yield Mistake(("release", "at_least"), what, "make at_most longer than all steps together")

@@ -30,10 +30,11 @@ class Labels(Part):
 class Data(Part):
     source: str | Files
     """A topic of the event log, or files."""
-    target: str
-    """The column to predict; with `labels`, the name under which the label is known."""
+    target: str = ""
+    """The column to predict; with `labels`, the name under which the label is known. Anomaly: what detectors are judged by, never
+    what they learn from; it may be missing in some rows, or left out."""
     positive: str | None = None
-    """Binary: the class that counts as positive, as text; by default the rarer one of 0/1, no/yes, or of the data."""
+    """Binary, anomaly: the class that counts as positive, as text; by default 1 of 0/1, yes of no/yes, or the rarer one."""
     key: str | None = None
     """The column that identifies a row; without one, a row is identified by its content."""
     event_time: str | None = None
@@ -162,11 +163,11 @@ class Cost(Part):
 
 class Decision(Part):
     threshold: Literal["argmax", "by_cost", "by_rate"] | float = "argmax"
-    """argmax, a fixed probability, by_cost (with `cost`), or by_rate (with `rate`)."""
+    """argmax (not for anomalies), a fixed probability or score, by_cost (with `cost`), or by_rate (with `rate`)."""
     cost: Cost = Cost()
     """What each kind of wrong decision costs."""
     rate: Share | None = None
-    """Share of rows to be called positive."""
+    """Share of rows to be called positive: the alerts that people can look at."""
     top_k: Count | None = None
     """Number of positives among the holdout's rows."""
 
@@ -175,7 +176,7 @@ class Gate(Part):
     """A named check of a candidate: an absolute bound, or a comparison on the same rows."""
 
     metric: str
-    """roc_auc, average_precision, log_loss, brier, accuracy, cost, mae, rmse, r2, latency_p99_ms, four_fifths …"""
+    """roc_auc, average_precision, log_loss, brier, accuracy, cost, mae, rmse, r2, alert_share, latency_p99_ms, four_fifths …"""
     min: float | None = None
     """The metric must be shown to be at least this."""
     max: float | None = None
@@ -259,7 +260,8 @@ class Rollout(Part):
     alpha: Share = 0.05
     """Error rate of the whole release, spent over all guards and looks."""
     promote_on: Literal["auto", "errors", "losses", "scores"] = "auto"
-    """errors: bound the canary's own error rate; losses, scores: paired in shadow, for low traffic; auto: what traffic allows."""
+    """errors: bound the canary's own error rate; losses (none of anomalies), scores: paired in shadow, for low traffic; auto: what
+    traffic allows."""
     at_most: Duration = parse_duration("90d")
     """A release that is still undecided after this long is rolled back."""
     approval: Literal["none", "one_person", "two_people"] = "none"
@@ -294,7 +296,7 @@ class Monitoring(Part):
     parity: Count = 100
     """How many of the latest answers have their features computed again from the lake; one that differs is an alert."""
     performance: bool = True
-    """Judge matured predictions against the holdout."""
+    """Judge matured predictions against the holdout; of anomalies the share of false alerts."""
     every: Duration = parse_duration("1d")
     """How often drift and performance are judged."""
     horizon: Duration = parse_duration("0d")
@@ -325,8 +327,8 @@ class Spec(Part):
     """Who answers for the model: a team or a person."""
     tier: Literal["high", "medium", "low"] = "medium"
     """Materiality; sets which approvals and dossier chapters are due."""
-    task: Literal["binary", "multiclass", "regression"]
-    """What is predicted: one of two classes, one of several, or a number."""
+    task: Literal["binary", "multiclass", "regression", "anomaly"]
+    """What is predicted: one of two classes, one of several, a number, or how odd a row is, learned without the target."""
     data: Data
     """Where rows come from, and what their columns are for."""
     compose: Compose | None = None
@@ -340,7 +342,7 @@ class Spec(Part):
     training: Training = Training()
     """How rows are split, and what `build` is given."""
     decision: Decision = Decision()
-    """The operating point: how a score becomes a decision (binary tasks)."""
+    """The operating point: how a score becomes a decision (binary tasks; an anomaly task needs it)."""
     gates: tuple[Gate, ...] = ()
     """Beside these, `baseline`, `champion` and latency are always judged, with defaults."""
     serving: ModelServing = ModelServing()

@@ -10,6 +10,10 @@ from modelway.records import Task
 _POSITIVE = (("0", "1"), ("no", "yes"), ("n", "y"), ("false", "true"), ("-1", "1"), ("negative", "positive"))
 
 
+ODDITIES = ("normal", "anomaly")
+"""What a detector tells apart, whatever the labels are called, and whether there are any."""
+
+
 def target_text(target: pl.Series) -> pl.Series:
     """Class names: `1` and `1.0` are the same class "1", a blank is missing (null)."""
     if target.dtype.is_float():
@@ -48,6 +52,31 @@ def ordered_classes(counts: Mapping[str, int], task: Task, positive: str | None 
         )
     last = _positive(names, counts, positive)
     return (next(name for name in names if name != last), last)
+
+
+def oddities(target: pl.Series, positive: str | None = None) -> pl.Series:
+    """Labels as `ODDITIES`, missing where there is none; an anomaly is what `ordered_classes` takes for positive.
+
+    Where one label alone is known, it is normal unless it is `positive` or a word for yes. Raises DataError for more than two
+    labels without a `positive`.
+    """
+    named = target_text(target)
+    counts: dict[str, int] = dict(named.drop_nulls().value_counts().iter_rows())
+    if positive is None and len(counts) > 2:
+        raise DataError(
+            f"the target has {len(counts)} labels, and an anomaly is one of two: {_told(counts)}",
+            "say which one is an anomaly: positive under data: in modelway.yaml",
+        )
+    odd = positive or (_positive(_sorted(list(counts)), counts, None) if len(counts) == 2 else "")
+    yes = {odd} if odd else {name for name in counts if name.casefold() in {yes for _, yes in _POSITIVE}}
+    made = (
+        pl.when(named.is_null())
+        .then(None)
+        .when(named.is_in(list(yes)))
+        .then(pl.lit(ODDITIES[1]))
+        .otherwise(pl.lit(ODDITIES[0]))
+    )
+    return pl.select(made.cast(pl.String).alias("_target")).to_series()
 
 
 def _positive(names: Sequence[str], counts: Mapping[str, int], wanted: str | None) -> str:

@@ -42,11 +42,15 @@ def fit_once(
     seed: int,
     notes: list[str],
 ) -> Any:
-    """One fresh estimator, fitted with one seed on one thread; an exception is told with the step where it arose."""
+    """One fresh estimator, fitted with one seed on one thread; an exception is told with the step where it arose.
+
+    A detector of anomalies is not given the target.
+    """
     with steady(seed, notes):
         estimator = settle(code.build(params, task), seed)
         try:
-            return code.call("fitting the estimator", lambda: estimator.fit(frame, target) or estimator)
+            given = (frame,) if task == "anomaly" else (frame, target)
+            return code.call("fitting the estimator", lambda: estimator.fit(*given) or estimator)
         except UserCodeError as error:
             raise _naming_empty(error, frame) from error
 

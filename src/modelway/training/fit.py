@@ -123,7 +123,7 @@ def _fitted(
     rows = read_training_set(training_set, artifacts, "" if everything else TRAIN)
     frame, target = to_pandas(rows, training_set.columns), codes(rows["_target"], training_set.classes)
     estimator = fit_once(code, params, frame, target, training_set.task, spec.training.seed, watch.notes)
-    head, count = frame.head(50), max(1, len(training_set.classes))
+    head, count = frame.head(50), training_set.width
     made = code.call("predicting with the estimator", lambda: scores(estimator, head, training_set.task, count))
     if not np.isfinite(made).all():
         raise UserCodeError(

@@ -74,7 +74,10 @@ def to_pandas(frame: pl.DataFrame, columns: Sequence[Column]) -> "pd.DataFrame":
 
 
 def codes(target: pl.Series, classes: Sequence[str]) -> np.ndarray:
-    """What an estimator learns: the class's place in `classes` (int64), or the number itself when there are none."""
+    """What an estimator learns: the class's place in `classes` (int64), or the number itself when there are none.
+
+    −1 where an anomaly has no label.
+    """
     if not classes:
         return target.cast(pl.Float64).to_numpy()
-    return target.replace_strict(list(classes), list(range(len(classes))), return_dtype=pl.Int64).to_numpy()
+    return target.replace_strict([*classes, None], [*range(len(classes)), -1], return_dtype=pl.Int64).to_numpy()

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from datetime import datetime
 
+import polars as pl
+
 from modelway.artifacts.store import ArtifactStore
 from modelway.records import Fit, Manifest, Metric, TrainingSet, Trigger, Validation, dumps
 from modelway.training.fit import load_estimator
@@ -82,8 +84,12 @@ def holdout_figures(training_set: TrainingSet, fitted: Fit, artifacts: ArtifactS
     from modelway.training.frames import to_pandas
 
     rows = read_training_set(training_set, artifacts, HOLDOUT)
+    if training_set.task == "anomaly":
+        rows = rows.filter(pl.col("_target").is_not_null())
+        if rows["_target"].n_unique() < 2:  # nothing to draw
+            return {}
     estimator = load_estimator(fitted.estimator, artifacts)
-    k, target = max(1, len(training_set.classes)), codes(rows["_target"], training_set.classes)
+    k, target = training_set.width, codes(rows["_target"], training_set.classes)
     made = scores(estimator, to_pandas(rows, training_set.columns), training_set.task, k)
     worth = importance(estimator, rows, target, training_set.columns, training_set.task, k)
     return figures(target, made, training_set.task, training_set.classes, worth)

@@ -12,9 +12,12 @@ Loss = Callable[[np.ndarray, np.ndarray], float]
 
 
 def loss_of(metric: str, task: Task) -> Loss:
-    """The loss of a metric; `log_loss`, the default, means rmse for regression. Raises SpecError naming the known ones."""
-    known = _NUMBERS if task == "regression" else _CLASSES
-    name = "rmse" if task == "regression" and metric == "log_loss" else metric
+    """The loss of a metric; `log_loss`, the default, means rmse for regression, roc_auc for anomaly.
+
+    Raises SpecError naming the known ones.
+    """
+    known = {"regression": _NUMBERS, "anomaly": _RANKS}.get(task, _CLASSES)
+    name = {"regression": "rmse", "anomaly": "roc_auc"}.get(task, metric) if metric == "log_loss" else metric
     if name not in known:
         raise SpecError(
             f"modelway.yaml: training.search.metric is {metric!r}",
@@ -51,6 +54,8 @@ def _average_precision(target: np.ndarray, scores: np.ndarray) -> float:
 
 def _one_against_rest(metric: Callable[..., float], target: np.ndarray, scores: np.ndarray) -> float:
     k = scores.shape[1]
+    if k == 1:
+        return float(metric(target == 1, scores[:, 0]))
     wanted = [1] if k == 2 else [c for c in range(k) if 0 < (target == c).sum() < len(target)]
     return float(np.mean([metric(target == c, scores[:, c]) for c in wanted]))
 
@@ -75,4 +80,5 @@ _CLASSES: dict[str, Loss] = {
     "roc_auc": _roc_auc,
     "average_precision": _average_precision,
 }
+_RANKS: dict[str, Loss] = {"roc_auc": _roc_auc, "average_precision": _average_precision}
 _NUMBERS: dict[str, Loss] = {"rmse": _rmse, "mae": _mae, "r2": _r2}

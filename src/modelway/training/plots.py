@@ -37,14 +37,15 @@ def figures(
         shown = (
             [1] if len(classes) == 2 else [c for c in range(len(classes)) if 0 < (target == c).sum() < len(target)][:8]
         )
-        lines = [(classes[c], target == c, scores[:, c]) for c in shown]
+        lines = [(classes[c], target == c, scores[:, c if scores.shape[1] > 1 else 0]) for c in shown]
         made["roc.svg"] = _drawn("ROC", "false positive rate", "true positive rate", lambda ax: _roc(ax, lines))
         made["precision_recall.svg"] = _drawn(
             "Precision and recall", "recall", "precision", lambda ax: _precision(ax, lines)
         )
-        made["calibration.svg"] = _drawn(
-            "Calibration", "predicted", "observed share", lambda ax: _calibration(ax, lines)
-        )
+        if task != "anomaly":
+            made["calibration.svg"] = _drawn(
+                "Calibration", "predicted", "observed share", lambda ax: _calibration(ax, lines)
+            )
     if importance:
         made["importance.svg"] = _drawn(
             "Importance", "loss added by shuffling the column", "", lambda ax: _bars(ax, importance)

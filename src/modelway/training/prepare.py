@@ -9,7 +9,7 @@ from modelway.artifacts.store import ArtifactStore
 from modelway.errors import DataError, TooLittleDataError
 from modelway.records import Column, TableVersion, TrainingSet
 from modelway.spec.model import Spec
-from modelway.training.classes import ordered_classes, target_text
+from modelway.training.classes import ODDITIES, oddities, ordered_classes, target_text
 from modelway.training.frames import empty_columns, normalised, parquet_bytes, read_training_set
 from modelway.training.split import HOLDOUT, OUT, TRAIN, split_rows, within_window, without_learned
 
@@ -29,7 +29,7 @@ def prepare(
     """Split the matured rows and store them; the same frame and spec give the same digest.
 
     `frame` holds `_key`, `_at` (null without an event time), `_target` and the columns, in any deterministic order; it is
-    stored in order of `_at`, `_key`. Rows whose target is missing are not used and counted with `too_young`.
+    stored in order of `_at`, `_key`. Rows whose target is missing are not used and counted with `too_young`; an anomaly needs none.
     `learned` says of a composition which rows its members have learned from: they are not held out.
     `audit` names further columns of the frame that are stored apart, for fairness and costs.
     Raises TooLittleDataError and DataError, with counts.
@@ -39,11 +39,11 @@ def prepare(
     unlabelled = frame.height - labelled.height
     rows = within_window(labelled.sort("_at", "_key", maintain_order=True), spec.training.window)
     _demand_rows(rows, spec, too_young + unlabelled)
-    counts = {} if spec.task == "regression" else dict(rows["_target"].value_counts().iter_rows())
-    classes = ordered_classes(counts, spec.task, spec.data.positive) if counts else ()
-    made = split_rows(rows, spec.training, by_time=by_time, classes=classes)
+    classes = _classes(rows, spec)
+    needed = () if spec.task == "anomaly" else classes
+    made = split_rows(rows, spec.training, by_time=by_time, classes=needed)
     if learned is not None:
-        made = without_learned(rows, made, learned(rows), classes)
+        made = without_learned(rows, made, learned(rows), needed)
     kept = rows.with_columns(made.parts.alias("_part")).filter(pl.col("_part") != OUT)
     table = pl.concat(
         [kept.select(pl.col("_key").cast(pl.String), "_at", "_part", "_target"), normalised(kept, columns)],
@@ -98,8 +98,19 @@ def trained_keys(training_set: TrainingSet, artifacts: ArtifactStore) -> pl.Seri
     return read_training_set(training_set, artifacts, TRAIN)["_key"]
 
 
+def _classes(rows: pl.DataFrame, spec: Spec) -> tuple[str, ...]:
+    if spec.task == "regression":
+        return ()
+    if spec.task == "anomaly":
+        return ODDITIES
+    counts = dict(rows["_target"].value_counts().iter_rows())
+    return ordered_classes(counts, spec.task, spec.data.positive) if counts else ()
+
+
 def _with_target(frame: pl.DataFrame, spec: Spec) -> pl.DataFrame:
-    """The rows that have a target: class names as text, or numbers as doubles."""
+    """The rows that have a target: class names as text, or numbers as doubles. A detector learns from all rows."""
+    if spec.task == "anomaly":
+        return frame.with_columns(oddities(frame["_target"], spec.data.positive))
     if spec.task != "regression":
         return frame.with_columns(target_text(frame["_target"])).filter(pl.col("_target").is_not_null())
     numbers = frame["_target"].cast(pl.Float64, strict=False)

@@ -69,8 +69,8 @@ def search(training_set: TrainingSet, spec: Spec, code: UserCode, artifacts: Art
     judge = loss_of(wanted.metric, spec.task)
     rows = read_training_set(training_set, artifacts, TRAIN)
     frame, target = to_pandas(rows, training_set.columns), codes(rows["_target"], training_set.classes)
-    k = max(1, len(training_set.classes))
-    folds = usable_folds(rows, target, spec, k)
+    k = training_set.width
+    folds = usable_folds(rows, target, spec, len(training_set.classes))
 
     def loss(trial: Any) -> tuple[dict[str, Any], float]:
         params = _plain(code.search_space(trial), code)
@@ -78,7 +78,8 @@ def search(training_set: TrainingSet, spec: Spec, code: UserCode, artifacts: Art
         losses = []
         for learn, held in folds:
             made = _scores_of(code, whole, frame.iloc[learn], target[learn], frame.iloc[held], spec, k, watch)
-            losses.append(judge(target[held], made))
+            known = target[held] >= 0 if spec.task == "anomaly" else slice(None)
+            losses.append(judge(target[held][known], made[known]))
         return params, float(np.mean(losses))
 
     return minimise(loss, wanted, spec.training.seed, watch.progress)
@@ -98,8 +99,9 @@ def _scores_of(
     return code.call("predicting with the estimator", lambda: scores(estimator, held, spec.task, k))
 
 
-def usable_folds(rows: pl.DataFrame, target: np.ndarray, spec: Spec, k: int) -> list[Fold]:
+def usable_folds(rows: pl.DataFrame, target: np.ndarray, spec: Spec, classes: int) -> list[Fold]:
     """The folds in which every class can be learned and at least two are judged; raises TooLittleDataError without any."""
+    learned = spec.task in ("binary", "multiclass")
     asked = (spec.training.search or Search()).folds
     if rows["_at"].null_count() == 0 and spec.data.event_time is not None and spec.training.split != "random":
         folds = time_folds(rows["_at"], asked, spec.training.gap)
@@ -110,7 +112,8 @@ def usable_folds(rows: pl.DataFrame, target: np.ndarray, spec: Spec, k: int) -> 
         for learn, held in folds
         if len(learn)
         and len(held)
-        and (k == 1 or (len(np.unique(target[learn])) == k and len(np.unique(target[held])) > 1))
+        and (not learned or len(np.unique(target[learn])) == classes)
+        and (not classes or len(np.setdiff1d(target[held], [-1])) > 1)
     ]
     if not fair:
         raise TooLittleDataError(

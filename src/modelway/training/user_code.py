@@ -53,9 +53,7 @@ class UserCode:
 
         estimator = self.call("build(params)", lambda: self.module.build(dict(params)))
         if problem := _not_an_estimator(estimator, task):
-            raise UserCodeError(
-                f"build(params) of {self.project.name} {problem}", "return a scikit-learn-compatible estimator"
-            )
+            raise UserCodeError(f"build(params) of {self.project.name} {problem}", _WAY_OUT[task == "anomaly"])
         if isinstance(estimator, BroughtClassifier | BroughtRegressor):
             estimator.limits = self.limits
         return estimator
@@ -139,6 +137,12 @@ def own_modules(project: Path) -> set[str]:
     return {name for name, file in files.items() if isinstance(file, str) and file.startswith(place)}
 
 
+_WAY_OUT = {
+    False: "return a scikit-learn-compatible estimator",
+    True: "return a detector of scikit-learn, such as IsolationForest, or what has its fit(rows) and score_samples(rows)",
+}
+
+
 def _not_an_estimator(estimator: Any, task: Task | None) -> str:
     if estimator is None:
         return "returned nothing"
@@ -146,7 +150,8 @@ def _not_an_estimator(estimator: Any, task: Task | None) -> str:
         return f"returned the class {estimator.__name__}; write {estimator.__name__}(…)"
     if not callable(getattr(estimator, "fit", None)):
         return f"returned {type(estimator).__name__}, which has no fit"
-    method = "predict" if task == "regression" else "predict_proba"
+    method = {"regression": "predict", "anomaly": "score_samples"}.get(str(task), "predict_proba")
     if task is not None and not hasattr(estimator, method):
-        return f"returned {type(estimator).__name__}, which has no {method} (task: {task})"
+        odd = "; a detector of anomalies needs task: anomaly" if hasattr(estimator, "score_samples") else ""
+        return f"returned {type(estimator).__name__}, which has no {method} (task: {task}{odd})"
     return ""

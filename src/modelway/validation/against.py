@@ -133,7 +133,7 @@ def _compared(pair: Pair) -> tuple[Finding, float]:
     """The finding at margin 0, and the standard error of the difference."""
     n, how = len(pair.b), pair.how
     if pair.metric.name == "roc_auc" and how.clusters is None and not how.horizon:
-        y, old, new = pair.b.target, pair.a.scores[:, 1], pair.b.scores[:, 1]
+        y, old, new = pair.b.target, pair.a.scores[:, -1], pair.b.scores[:, -1]
         return delong.compare(y, old, new, alpha=ALPHA), delong.difference_error(y, old, new)
     a, b = pair.metric.statistic(pair.a), pair.metric.statistic(pair.b)
     effect, drawn = bootstrap.difference(a, b, n, how, pair.metric.sign)

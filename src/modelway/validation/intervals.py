@@ -62,7 +62,7 @@ def _exact(d: Definition, value: float, sample: Sample) -> tuple[float, float] |
         return share_interval(value, int(d.support(sample).sum()))
     if d.name == "roc_auc":
         try:
-            area = delong.area(sample.target, sample.scores[:, 1], ALPHA)
+            area = delong.area(sample.target, sample.scores[:, -1], ALPHA)
         except TooLittleDataError:
             return math.nan, math.nan
         return area.low, area.high

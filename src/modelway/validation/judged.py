@@ -19,7 +19,7 @@ _FEWEST_DRAWS = 100
 
 @dataclass(frozen=True)
 class Judged:
-    """One model on N rows. `target`: codes int64 (places in `classes`) or numbers; `scores`: double[N, k]."""
+    """One model on N rows. `target`: codes int64 (places in `classes`, −1 without a label) or numbers; `scores`: double[N, k]."""
 
     keys: Sequence[str]
     target: np.ndarray

@@ -25,7 +25,9 @@ def margins(
     `losses`: by metric, a champion's loss row by row on its holdout (log_loss, brier, mae; the square for rmse);
     `horizon_rows`: how many rows ahead a label reaches (`judged.reach`).
     """
-    out = []
+    out: list[str] = []
+    if not spec.data.target:  # nothing can be compared that asks for labels
+        return out
     for name, gate in named(spec):
         if gate.against != "champion" or definition(gate.metric, spec.task) is None:
             continue

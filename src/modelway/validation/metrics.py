@@ -62,8 +62,8 @@ def names(task: Task) -> tuple[str, ...]:
 
 
 def main_loss(task: Task) -> str:
-    """The loss that baseline and champion are judged on when the spec names none."""
-    return "rmse" if task == "regression" else "log_loss"
+    """What baseline and champion are judged on when the spec names nothing else."""
+    return {"regression": "rmse", "anomaly": "roc_auc"}.get(task, "log_loss")
 
 
 def reported(task: Task, *, with_cost: bool) -> tuple[str, ...]:
@@ -103,11 +103,11 @@ def _by_class(columns: np.ndarray, tops: int, combine: Callable[[np.ndarray], np
 
 
 def _roc_auc(s: Sample) -> Statistic:
-    return ranking.roc_auc(s.target == 1, s.scores[:, 1])
+    return ranking.roc_auc(s.target == 1, s.scores[:, -1])
 
 
 def _average_precision(s: Sample) -> Statistic:
-    return ranking.average_precision(s.target == 1, s.scores[:, 1])
+    return ranking.average_precision(s.target == 1, s.scores[:, -1])
 
 
 def _roc_auc_ovr(s: Sample) -> Statistic:
@@ -156,6 +156,10 @@ def _f1(s: Sample) -> Statistic:
     return _of_sums([actual & called, both], lambda hits, either: 2 * hits / either)
 
 
+def _alert_share(s: Sample) -> Statistic:
+    return _mean((s.decided == 1).astype(float))
+
+
 def _cost(s: Sample) -> Statistic:
     if s.false_positive is None or s.false_negative is None:
         return _mean(np.full(len(s), np.nan))
@@ -197,22 +201,29 @@ def _table(*definitions: Definition) -> Mapping[str, Definition]:
     return {d.name: d for d in definitions}
 
 
+ALERT_SHARE = "alert_share"
+"""The share of the rows that the operating point calls anomalies: the one figure of a detector that asks for no label."""
+_ROC_AUC = Definition("roc_auc", "larger", _roc_auc, "unit")
+_AVERAGE_PRECISION = Definition("average_precision", "larger", _average_precision, "unit")
+_PRECISION = Definition("precision", "larger", _precision, "share", lambda s: s.decided == 1, decides=True)
+_RECALL = Definition("recall", "larger", _recall, "share", lambda s: s.target == 1, decides=True)
+_COST = Definition("cost", "smaller", _cost, decides=True)
 _ACCURACY = Definition("accuracy", "larger", _accuracy, "share", _all, decides=True)
 _BALANCED = Definition("balanced_accuracy", "larger", _balanced_accuracy, "unit", decides=True)
 _LOG_LOSS = Definition("log_loss", "smaller", _log_loss)
 
 _KNOWN: Mapping[Task, Mapping[str, Definition]] = {
     "binary": _table(
-        Definition("roc_auc", "larger", _roc_auc, "unit"),
-        Definition("average_precision", "larger", _average_precision, "unit"),
+        _ROC_AUC,
+        _AVERAGE_PRECISION,
         _LOG_LOSS,
         Definition("brier", "smaller", _brier, "unit"),
         _ACCURACY,
         _BALANCED,
         Definition("f1", "larger", _f1, "unit", decides=True),
-        Definition("precision", "larger", _precision, "share", lambda s: s.decided == 1, decides=True),
-        Definition("recall", "larger", _recall, "share", lambda s: s.target == 1, decides=True),
-        Definition("cost", "smaller", _cost, decides=True),
+        _PRECISION,
+        _RECALL,
+        _COST,
     ),
     "multiclass": _table(
         _ACCURACY,
@@ -226,5 +237,13 @@ _KNOWN: Mapping[Task, Mapping[str, Definition]] = {
         Definition("rmse", "smaller", _rmse),
         Definition("r2", "larger", _r2),
         Definition("mape", "smaller", _mape),
+    ),
+    "anomaly": _table(
+        _ROC_AUC,
+        _AVERAGE_PRECISION,
+        _PRECISION,
+        _RECALL,
+        _COST,
+        Definition(ALERT_SHARE, "smaller", _alert_share, "share", _all, decides=True),
     ),
 }

@@ -29,7 +29,7 @@ def choose(
     classes: Sequence[str],
     audit: pl.DataFrame | None = None,
 ) -> OperatingPoint:
-    """The operating point that the spec's `decision` asks for, on rows with target codes and scores double[N, k].
+    """The operating point that the spec's `decision` asks for, on rows with target codes (−1: no label) and scores double[N, k].
 
     `audit` has the columns with amounts that `cost` names. Raises SpecError for what the task has no meaning for, DataError
     for rows without an amount.
@@ -41,7 +41,7 @@ def choose(
                 "leave out decision (the largest score wins), or write task: binary",
             )
         return OperatingPoint("argmax" if classes else "value")
-    score, positive = np.asarray(scores)[:, 1], classes[1]
+    score, positive = np.asarray(scores)[:, -1], classes[1]
     if decision.top_k is not None:
         return OperatingPoint("top_k", _of_count(score, decision.top_k), positive)
     if decision.threshold == "argmax":
@@ -51,8 +51,14 @@ def choose(
             raise SpecError("modelway.yaml: decision.threshold is by_rate without a rate", "write for example rate: 5%")
         return OperatingPoint("by_rate", _of_count(score, round(decision.rate * len(score))), positive)
     if decision.threshold == "by_cost":
-        false_positive, false_negative = costs(decision, len(score), audit)
-        return OperatingPoint("by_cost", _of_cost(score, target, false_positive, false_negative), positive)
+        known = np.asarray(target) >= 0
+        if not known.any():
+            raise DataError(
+                "decision.threshold is by_cost, and no row of the holdout has a label",
+                "send labels, or write threshold: by_rate with a rate",
+            )
+        amounts = (cost[known] for cost in costs(decision, len(score), audit))
+        return OperatingPoint("by_cost", _of_cost(score[known], target[known], *amounts), positive)
     return OperatingPoint("fixed", float(decision.threshold), positive)
 
 
@@ -60,7 +66,7 @@ def decide(point: OperatingPoint, scores: np.ndarray) -> np.ndarray:
     """The class codes int64[N] that the operating point gives scores double[N, k]."""
     if point.threshold is None:
         return np.argmax(scores, axis=1)
-    return (scores[:, 1] >= point.threshold).astype(np.int64)
+    return (scores[:, -1] >= point.threshold).astype(np.int64)
 
 
 def crossed_decisions(

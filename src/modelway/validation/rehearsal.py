@@ -122,9 +122,13 @@ def figures(rows: Replayed, *, classes: int, alpha: float = ALPHA) -> Figures:
 
 
 def apart(before: Sequence[float | None], old: tuple[str, ...], after: Sequence[float], new: tuple[str, ...]) -> float:
-    """Δscore with its sign: of the last class for two, else of the class that moved most; NaN without a class in common."""
-    if not new and not old:
-        return math.nan if before[0] is None else after[0] - before[0]
+    """Δscore with its sign: of the last class for two, else of the class that moved most; NaN without a class in common.
+
+    Of a number, whether a value or how odd a row is, the difference.
+    """
+    if (len(before), len(after)) != (len(old), len(new)):  # a number of each, not shares of classes
+        alike = len(before) == len(after) == 1 and (not old) == (not new)
+        return after[0] - before[0] if alike and before[0] is not None else math.nan
     shared = [name for name in new if name in old]
     moved = []
     for name in shared:

@@ -1,4 +1,4 @@
-"""IsolationForest: the graph gives −score_samples, exactly; no specification asks for such a score yet."""
+"""IsolationForest: the graph gives −score_samples, exactly."""
 
 import numpy as np
 import pytest

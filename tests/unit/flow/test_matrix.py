@@ -16,7 +16,7 @@ from modelway.errors import DataError
 from modelway.events.block import rows_of, unpack
 from modelway.events.log import BLOCK, Event, NewEvent
 from modelway.ingest.predictions import decode_predictions
-from modelway.records import Manifest, OperatingPoint
+from modelway.records import Manifest, OperatingPoint, Task
 from modelway.serving.answer import Answer, answer_rows
 from modelway.serving.binary import format_binary, parse_binary
 from modelway.serving.log import prediction_events
@@ -66,15 +66,20 @@ def scored(numbers: Sequence[Sequence[float]], words: Sequence[Sequence[str]], w
     return np.stack([first, 1 - first], axis=1)[:, :width].tolist()
 
 
-def version(classes: tuple[str, ...], point: OperatingPoint) -> Servable:
+def version(classes: tuple[str, ...], point: OperatingPoint, task: Task = "binary") -> Servable:
     plain = servable(SPEC, plain=True)
-    manifest: Manifest = replace(plain.manifest, classes=classes, operating_point=point, refuses=REFUSES)
-    width = len(classes) or 1
+    manifest: Manifest = replace(plain.manifest, task=task, classes=classes, operating_point=point, refuses=REFUSES)
     refusal = compile_refusal(REFUSES, manifest.columns)
-    return replace(plain, manifest=manifest, refusal=refusal, run=lambda n, w: scored(n, w, width))
+    return replace(plain, manifest=manifest, refusal=refusal, run=lambda n, w: scored(n, w, manifest.width))
 
 
-versions = st.sampled_from([version((), POINTS[0]), *(version(("yes", "no"), point) for point in POINTS)])
+versions = st.sampled_from(
+    [
+        version((), POINTS[0], "regression"),
+        version(("normal", "anomaly"), OperatingPoint("by_rate", 0.7, "anomaly"), "anomaly"),
+        *(version(("yes", "no"), point) for point in POINTS),
+    ]
+)
 
 
 def one_by_one(of: Servable, rows: Sequence[Row]) -> list[Answer]:

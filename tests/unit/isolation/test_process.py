@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, LocalOutlierFactor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -112,11 +112,12 @@ def table() -> Any:
     return frame(300, 3)
 
 
-@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression", "anomaly"])
 def test_the_process_gives_the_very_numbers_that_the_estimator_gives_here(task, table, tmp_path):
-    y = targets(table)[task]
-    model = KNeighborsRegressor() if task == "regression" else KNeighborsClassifier()
-    estimator, classes = prepared(model).fit(table, y), {"binary": 2, "multiclass": 3, "regression": 1}[task]
+    y = targets(table).get(task)
+    models = {"regression": KNeighborsRegressor(), "anomaly": LocalOutlierFactor(novelty=True)}
+    estimator = prepared(models.get(task, KNeighborsClassifier())).fit(table, y)
+    classes = {"binary": 2, "multiclass": 3}.get(task, 1)
     process = started(tmp_path, estimator, COLUMNS, task, classes)
     rows = frame(50, 5)
     np.testing.assert_array_equal(asked(process, rows), scores(estimator, rows, task, classes))

@@ -127,3 +127,21 @@ def test_resampled_means_are_those_of_the_bootstrap(horizon):
     ours, theirs = drawn_means(values, how), replicas([lambda w: (w @ values) / w.sum(axis=1)], 200, how)[:, 0]
     assert ours.mean() == pytest.approx(theirs.mean(), abs=4 * theirs.std() / np.sqrt(2_000))
     assert ours.std() == pytest.approx(theirs.std(), rel=0.06)
+
+
+def test_of_a_detector_the_share_of_false_alerts_is_compared():
+    """Rows are alerts; one without a label says nothing, whatever its score."""
+    target = np.array([0.0, 1.0, -1.0, np.nan, 1.0])
+    found = losses(target, np.full((5, 1), -80.0), "anomaly")
+    np.testing.assert_array_equal(found, [1, 0, np.nan, np.nan, 0])
+
+    def alerts(rows: int, right: float, seed: int):
+        hit = np.random.default_rng(seed).random(rows) < right
+        return sampled(hit.astype(float), np.ones((rows, 1)), "anomaly", seed=seed)
+
+    good, same, bad = alerts(400, 0.7, 0), alerts(400, 0.7, 1), alerts(400, 0.3, 2)
+    assert performance(good, same, "anomaly").answer in ("not_worse", "better", "undecided")
+    worse = performance(good, bad, "anomaly")
+    assert (worse.answer, worse.metric.name, worse.margin_from) == ("worse", "false_alerts", "power")
+    assert worse.metric.value == pytest.approx(0.7, abs=0.1)
+    assert performance(good, alerts(20, 0.7, 3), "anomaly").answer == "not_applicable"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from modelway.records import Release
 from modelway.rollout.evidence import Arm, Evidence, Tried
-from modelway.rollout.guards import slow_at
+from modelway.rollout.guards import guarded, slow_at
 from modelway.rollout.losses import in_blocks, loss, terms
 from modelway.rollout.promotion import basis, lasting
 from modelway.rollout.release import KEPT, next_move, promising
@@ -29,6 +29,19 @@ def release(state="waiting", *, step=0, weight=0.0, champion=1, **evidence) -> R
 
 def after(before: Release, move) -> Release:
     return replace(before, state=move.state, step=move.step, weight=move.weight, evidence=dict(move.evidence))
+
+
+def test_what_has_no_loss_is_neither_promoted_nor_stopped_by_one():
+    """A detector of anomalies: with few requests its errors decide, or its scores where they are declared."""
+    few = Evidence(Arm(5), Arm(5), requests_per_day=1.0)
+    odd = replace(few, has_losses=False, losses=(-1.0,) * 500)
+    assert (basis(few, Rollout()), basis(odd, Rollout())) == ("losses", "errors")
+    assert basis(odd, Rollout(guard=Guard(scores=0.1))) == "scores"
+    worse = replace(odd, has_losses=True)
+    shadow = release("shadow", basis="errors")
+    assert next_move(shadow, worse, ERRORS, T0).state == "rolled_back"
+    assert next_move(shadow, odd, ERRORS, T0).state == "shadow"
+    assert set(guarded(shadow, odd, ERRORS).log_e) == {"errors", "invalid"}
 
 
 def test_without_a_champion_it_is_full_at_once():

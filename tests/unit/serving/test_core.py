@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import httpx
+import numpy as np
 import orjson
 import pytest
 from hypothesis import given
@@ -19,7 +20,7 @@ from modelway.serving import protocol, replies
 from modelway.serving.answer import answer_rows, moment_of
 from modelway.serving.asking import Server
 from modelway.serving.client import infer
-from modelway.serving.decision import decision_of
+from modelway.serving.decision import decision_of, decision_of_all
 from modelway.serving.log import PredictionLog, prediction_events
 from modelway.serving.models import ColdError, Models
 from modelway.serving.refusals import compile_refusal
@@ -128,6 +129,30 @@ def test_replies_come_back_as_they_were_answered():
     assert parsed[0] == {"prediction": "good", "probabilities": {"bad": 0.25, "good": 0.75}, "reason": "", "version": 1}
     assert [p["reason"] for p in parsed[1:]] == ["income: missing", "income: too large"]
     assert [a.key for a in answers] == ["a", "b", "q/2"]
+
+
+ODD = replace(
+    MANIFEST,
+    task="anomaly",
+    classes=("normal", "anomaly"),
+    operating_point=OperatingPoint("by_rate", 1.5, "anomaly"),
+)
+
+
+def test_a_detector_says_how_odd_a_row_is_and_whether_that_is_an_alert():
+    """One score a row, on any scale: what would be no probability is no fault."""
+    one = servable(manifest=ODD, run=lambda numbers, words: [[2 * n[0]] for n in numbers])
+    answers = answer_rows(one, ["q/0", "q/1", "q/2"], [{"income": 1.0}, {"income": -40.0}, {"income": 2.0}], T0)
+    assert one.outputs == ("prediction", "score", "reason")
+    parsed = replies.parse_answers(replies.format_answers(one, "q", answers, {}, one.outputs))
+    assert [(p["prediction"], p["score"], p["probabilities"]) for p in parsed] == [
+        ("anomaly", 2.0, {}),
+        ("normal", -80.0, {}),
+        (None, None, {}),
+    ]
+    scores = np.array([[2.0], [1.5], [-80.0]])
+    assert decision_of_all(ODD)(scores).tolist() == [1, 1, 0]
+    assert [decision_of(ODD)(row) for row in scores.tolist()] == ["anomaly", "anomaly", "normal"]
 
 
 def test_an_error_comes_back_with_its_fix():

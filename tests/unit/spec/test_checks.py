@@ -2,6 +2,7 @@
 
 import pytest
 
+from modelway.records import POSITIVE
 from modelway.spec.load import load_spec
 from modelway.spec.names import LATENCIES, METRICS, SEARCH_METRICS
 from modelway.training import losses
@@ -170,9 +171,9 @@ def test_roles_may_be_columns_without_a_rule(written):
     assert load_spec(written(text)).data.key == "id"
 
 
-@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression", "anomaly"])
 def test_the_names_of_metrics_are_those_of_validation_and_training(task):
-    four_fifths = ("four_fifths",) if task == "binary" else ()
+    four_fifths = ("four_fifths",) if task in POSITIVE else ()
     assert set(METRICS[task]) == {*metrics.names(task), *gates.LATENCIES, *four_fifths}
     assert set(LATENCIES) == set(gates.LATENCIES)
     for name in SEARCH_METRICS[task]:

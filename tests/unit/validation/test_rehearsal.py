@@ -152,5 +152,10 @@ def test_how_far_scores_lie_apart():
     assert apart([0.8, 0.2], two, [0.5, 0.5], two) == pytest.approx(0.3)
     assert apart([0.2, 0.3, 0.5], three, [0.6, 0.3, 0.1], three) in (pytest.approx(0.4), pytest.approx(-0.4))
     assert apart([7.0], (), [4.5], ()) == -2.5
+    odd = ("normal", "anomaly")
+    assert apart([0.5], odd, [0.75], odd) == 0.25
+    assert math.isnan(apart([None], odd, [0.75], odd))
+    assert math.isnan(apart([0.5, 0.5], odd, [0.75], odd))  # it was another task
+    assert math.isnan(apart([0.5], (), [0.75], odd))
     assert math.isnan(apart([0.8, 0.2], two, [1.0, 0.0, 0.0], three))
     assert math.isnan(apart([None], (), [1.0], ()))
