@@ -7,6 +7,7 @@
 set -euo pipefail
 python=$1
 bash tools/exports.sh "$python"
+if [ -n "${MODELWAY_ENGINES_PROMISED:-}" ] || [ -e .venv-torch/.ready ]; then bash tools/torch.sh "$python"; fi
 if [ -n "${MODELWAY_ENGINES_PROMISED:-}" ] && [ -z "${MODELWAY_TEST_SPARK:-}" ] && [ ! -f .venv-spark/.spark-ready ]; then
   bash tools/spark.sh .venv-spark
 fi

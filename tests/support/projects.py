@@ -36,9 +36,9 @@ def modelway(*words: str, cwd: Path, env: dict[str, str] | None = None, timeout:
     return Said(done.returncode, done.stdout, done.stderr)
 
 
-def ok(*words: str, cwd: Path, env: dict[str, str] | None = None) -> str:
+def ok(*words: str, cwd: Path, env: dict[str, str] | None = None, timeout: float = 120) -> str:
     """What a command that must succeed said on standard output."""
-    said = modelway(*words, cwd=cwd, env=env)
+    said = modelway(*words, cwd=cwd, env=env, timeout=timeout)
     assert said.code == 0, f"{words}: {said.code}\n{said.out}\n{said.err}"
     return said.out
 

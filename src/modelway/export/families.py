@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from modelway.export import catboost, hist_gradient_boosting, lightgbm, linear, network, trees, xgboost
+from modelway.export import catboost, hist_gradient_boosting, lightgbm, linear, network, skorch, trees, xgboost
 from modelway.export.block import Block
 from modelway.export.graph import GraphBuilder
 
@@ -31,6 +31,9 @@ MODELS: dict[str, Model] = {
     "xgboost.XGBRFClassifier": xgboost.classifier,
     "xgboost.XGBRegressor": xgboost.regressor,
     "xgboost.XGBRFRegressor": xgboost.regressor,
+    "skorch.NeuralNetClassifier": skorch.classifier,
+    "skorch.NeuralNetBinaryClassifier": skorch.classifier,
+    "skorch.NeuralNetRegressor": skorch.regressor,
     "sklearn.MLPClassifier": network.classifier,
     "sklearn.MLPRegressor": network.regressor,
     "sklearn.LogisticRegression": linear.logistic,
@@ -69,8 +72,11 @@ DECISIONS: dict[str, Model] = {
 }
 """The decision functions that calibration and stacks ask for: double[N, 1] for two classes, else double[N, k]."""
 
-SINGLE = ("xgboost.",)
-"""Libraries that compute in single precision themselves: so do the graphs that we write of their models."""
+
+def is_single(step: Any) -> bool:
+    """Whether the library computes this model in single precision itself: so does the graph that we write of it."""
+    name = key(step)
+    return name.startswith("xgboost.") or (name.startswith("skorch.") and not skorch.is_double(step))
 
 
 def key(step: Any) -> str:

@@ -10,6 +10,7 @@ from modelway.errors import ParityError
 from modelway.export.build import Hints, export_estimator, labels
 from modelway.export.cases import adversarial_rows
 from modelway.export.compare import RAISED, Answers, Sides, distance
+from modelway.export.monte_carlo import moved
 from modelway.export.refusals import find_refusals, refused
 from modelway.export.rounding import slack
 from modelway.records import Column, Exactness, Parity, Task
@@ -50,7 +51,8 @@ def check_parity(
     Decisions are compared at `threshold` on the score of `positive` (a label, or the place of its score; the last
     when None), else by argmax. `hints` are those of the export (worked out again when None). Raises ParityError
     when a score differs by more than 1e-9 · max(1, |ŷ|) (1e-6 where `exactness` is "single") beyond what rounding may do
-    to the terms of a linear model (`rounding.slack`), when a decision differs, or when the estimator takes none of the rows.
+    to the terms of a linear model (`rounding.slack`) or in a net (`monte_carlo.moved`), when a decision differs, or when the
+    estimator takes none of the rows.
     """
     hints = hints or export_estimator(estimator, columns, task, classes=classes).hints
     sides = Sides.of(graph, estimator, columns, task, classes)
@@ -102,7 +104,8 @@ class _Gate:
                 "let the pipeline take missing and unseen values: SimpleImputer, handle_unknown='ignore'",
             ) from error
         graph = self.sides.graph(rows)
-        loose = slack(self.sides.estimator, rows, python)
+        estimator = self.sides.estimator
+        loose = np.maximum(slack(estimator, rows, python), moved(estimator, python, lambda: self.sides.python(rows)))
         far = distance(python, graph, loose)
         if far.max() > tolerance:
             raise self._apart(rows, names, python, graph, far)

@@ -10,7 +10,7 @@ from modelway.errors import ExportError
 from modelway.export import asked, catboost_words, hist_gradient_boosting, last_bits, optbinning, splits, stock
 from modelway.export.block import Block, Slot, block, moved, numbers
 from modelway.export.composed import COMPOSED
-from modelway.export.families import DECISIONS, MODELS, SINGLE, key
+from modelway.export.families import DECISIONS, MODELS, is_single, key
 from modelway.export.graph import GraphBuilder
 from modelway.export.transformers import TRANSFORMERS
 from modelway.records import Exactness
@@ -61,9 +61,7 @@ class Walk:
             except ExportError as error:
                 reason = error
             else:
-                self.steps.append(
-                    Step(path, type(step).__name__, "single" if key(step).startswith(SINGLE) else "double")
-                )
+                self.steps.append(Step(path, type(step).__name__, "single" if is_single(step) else "double"))
                 return made
         try:
             made = theirs()

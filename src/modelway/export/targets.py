@@ -7,7 +7,7 @@ import numpy as np
 from onnx import TensorProto
 
 from modelway.errors import ExportError
-from modelway.export.families import SINGLE, key
+from modelway.export.families import is_single, key
 from modelway.export.graph import GraphBuilder
 
 Number = np.float32 | np.float64
@@ -126,4 +126,4 @@ STEPS: dict[str, Callable[[_Ops, Any, str], str]] = {
 def _single(regressor: Any) -> bool:
     while key(regressor) == "sklearn.Pipeline":
         regressor = regressor.steps[-1][1]
-    return key(regressor).startswith(SINGLE)
+    return is_single(regressor)

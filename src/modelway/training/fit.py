@@ -5,6 +5,7 @@ Trained again from the same training set, code and parameters, in the same envir
 """
 
 import pickle
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -138,6 +139,10 @@ def _pickled(estimator: Any, code: UserCode) -> bytes:
     import cloudpickle
 
     try:
+        if "skorch" in sys.modules:
+            from modelway.training.torch import pickled
+
+            return pickled(estimator)
         return cloudpickle.dumps(estimator)
     except (TypeError, AttributeError, pickle.PicklingError) as error:
         raise UserCodeError(

@@ -4,7 +4,7 @@ import random
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 
 @contextmanager
 def steady(seed: int, notes: list[str] | None = None) -> Iterator[None]:
-    """Within: Python's and NumPy's global generators start from `seed`, OpenMP and BLAS use one thread.
+    """Within: the global generators of Python, NumPy and torch start from `seed`; OpenMP, BLAS and torch use one thread.
 
     The generators' states are put back afterwards. Warnings are not printed; each different one is added to `notes` once.
     """
@@ -26,7 +26,7 @@ def steady(seed: int, notes: list[str] | None = None) -> Iterator[None]:
     random.seed(seed)
     np.random.seed(seed)
     try:
-        with threadpool_limits(limits=1), warnings.catch_warnings(record=True) as caught:
+        with _torch(seed), threadpool_limits(limits=1), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             yield
     finally:
@@ -35,6 +35,14 @@ def steady(seed: int, notes: list[str] | None = None) -> Iterator[None]:
         if notes is not None:
             told = (f"{w.category.__name__}: {str(w.message).strip()}" for w in caught)
             notes += [note for note in dict.fromkeys(told) if note not in notes]
+
+
+def _torch(seed: int) -> AbstractContextManager[None]:
+    if "torch" not in sys.modules:
+        return nullcontext()
+    from modelway.training.torch import seeded
+
+    return seeded(seed)
 
 
 def settle(estimator: Any, seed: int) -> Any:
