@@ -1,5 +1,5 @@
 # Two commands on a fresh machine: `make demo`, `make test`. Each sets up what it needs with PyPI alone.
-.PHONY: help setup demo fraud test test-all check engines spark clients bench bench-data bench-serving prove-canary soak stack lock docs clean
+.PHONY: help setup demo fraud test test-all test-thorough check engines spark clients bench bench-data bench-serving prove-canary soak stack lock docs clean
 PYTHON ?= 3.11
 VENV ?= .venv
 PY := $(VENV)/bin/python
@@ -25,6 +25,9 @@ test: setup  ## every test that needs PyPI alone
 
 test-all: ## the tests on Python 3.12 and 3.13 too
 	@for v in 3.12 3.13; do $(MAKE) test VENV=.venv-$$v PYTHON=$$v || exit 1; done
+
+test-thorough: setup  ## the tests that kill and fuzz at full size: each point of a kill, a million broken frames
+	@MODELWAY_TEST_THOROUGH=1 $(PY) -m pytest -n 2 --dist worksteal -m "slow and not engines"
 
 check: setup  ## lint, format, types, import rules
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports

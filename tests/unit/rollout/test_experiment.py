@@ -15,6 +15,7 @@ from modelway.rollout.experiment import LOADING, Seen, answering, begun, judged,
 from modelway.rollout.experiment_report import ERRORS, LOSS, Measure, report
 from modelway.rollout.routes import experiment_route
 from modelway.serving.routes import choose, without_missing
+from tests.support.thorough import THOROUGH
 
 T0 = datetime(2026, 1, 5, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -139,7 +140,9 @@ def simulated(rates, runs, looks, requests, seed) -> list[tuple[int, list[str]]]
 SLOW = pytest.mark.slow
 
 
-@pytest.mark.parametrize(("runs", "looks", "requests"), [(150, 40, 300), pytest.param(1_000, 60, 600, marks=SLOW)])
+@pytest.mark.parametrize(
+    ("runs", "looks", "requests"), [(150, 40, 300), pytest.param(1_000 if THOROUGH else 300, 60, 600, marks=SLOW)]
+)
 def test_equal_arms_are_stopped_no_more_often_than_promised(runs, looks, requests):
     assert len(simulated(EQUAL, runs, looks, requests, 3)) <= ALPHA * runs
 

@@ -13,6 +13,7 @@ from modelway.serving.tls import knowing, speaking
 from modelway.serving.wire.connection import Connection, Wire
 from modelway.serving.wire.heads import REASONS
 from tests.support.certificates import signed_by_itself
+from tests.support.thorough import THOROUGH
 from tests.support.wire import QUICK, chunked, get, post, quick, until, wired
 from tests.unit.serving.wire.test_properties import NASTY, well_formed
 
@@ -103,7 +104,7 @@ def broken(chance: random.Random) -> bytes:
     return stream
 
 
-@pytest.mark.parametrize("count", [5_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [5_000, pytest.param(1_000_000 if THOROUGH else 200_000, marks=pytest.mark.slow)])
 @pytest.mark.timeout(1_200)
 def test_frames_broken_at_random(count, caplog):
     told: Counter[tuple[int, str]] = Counter()
