@@ -140,9 +140,7 @@ def simulated(rates, runs, looks, requests, seed) -> list[tuple[int, list[str]]]
 SLOW, RUNS = pytest.mark.slow, 1_000 if THOROUGH else 300
 
 
-@pytest.mark.parametrize(
-    ("runs", "looks", "requests"), [(150, 40, 300), pytest.param(RUNS, 60, 600, marks=SLOW)]
-)
+@pytest.mark.parametrize(("runs", "looks", "requests"), [(150, 40, 300), pytest.param(RUNS, 60, 600, marks=SLOW)])
 def test_equal_arms_are_stopped_no_more_often_than_promised(runs, looks, requests):
     assert len(simulated(EQUAL, runs, looks, requests, 3)) <= ALPHA * runs
 
