@@ -54,7 +54,7 @@ def estimators(root: Path) -> list[int]:
     found = []
     for place in Path("/proc").glob("[0-9]*"):
         try:
-            ours = b"python_child.py" in (place / "cmdline").read_bytes()
+            ours = b"isolation/child.py" in (place / "cmdline").read_bytes()
             if ours and (place / "cwd").readlink().is_relative_to(root):
                 found.append(int(place.name))
         except OSError:

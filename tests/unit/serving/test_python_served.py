@@ -63,7 +63,7 @@ def children(pid: int) -> list[int]:
     for place in Path("/proc").glob("[0-9]*"):
         try:
             parent = int((place / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == pid and b"python_child" in (place / "cmdline").read_bytes():
+            if parent == pid and b"isolation/child.py" in (place / "cmdline").read_bytes():
                 found.append(int(place.name))
         except (OSError, IndexError):
             continue
