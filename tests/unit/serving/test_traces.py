@@ -1,9 +1,12 @@
 """A request under one name in its answer, its spans, the prediction log and the server's log, over HTTP and gRPC."""
 
+import fcntl
 import json
 import logging
 import signal
 import socket
+import struct
+import termios
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -29,6 +32,7 @@ from modelway.tracing.opentelemetry import OtlpTracing
 from modelway.tracing.sampling import Sampler
 from tests.support.collector import Collector, collecting
 from tests.support.serving import serving_both
+from tests.support.wire import until
 from tests.unit.serving.made import becomes, make_workspace, predictions, put_version, request, route, running
 from tests.unit.serving.test_core import route as core_route
 from tests.unit.serving.test_core import servable
@@ -209,6 +213,11 @@ def written(income: float) -> bytes:
     return f"POST {LOANS} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode()
 
 
+def outstanding(client: socket.socket) -> int:
+    """Bytes that the other end has not taken in yet (Linux: SIOCOUTQ)."""
+    return int(struct.unpack("i", fcntl.ioctl(client, termios.TIOCOUTQ, bytes(4)))[0])
+
+
 def test_a_run_that_answers_several_says_how_many(world):
     place = world.http.base_url
     for _ in range(8):  # its pace is known from now on
@@ -222,6 +231,7 @@ def test_a_run_that_answers_several_says_how_many(world):
         assert world.held.wait(20)
         for client in clients[1:]:
             client.sendall(written(0.5))
+        until(lambda: not any(map(outstanding, clients)))
         world.hold.set()
         answers = [client.recv(65536) for client in clients]
     traces = [answer.partition(b"traceresponse: 00-")[2][:32].decode() for answer in answers]
