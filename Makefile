@@ -19,7 +19,7 @@ demo: setup  ## replay twenty years of the market example through the whole loop
 fraud: setup  ## the fraud example: a stream of card payments through the whole loop, judged as the Fraud Detection Handbook does
 	@$(PY) -m examples.card_fraud
 
-test: setup  ## every test that needs PyPI alone
+test: setup  ## every test that needs PyPI alone; of kills and broken frames a part
 	@$(PY) -m pytest -n 2 --dist worksteal
 	@$(PY) -m pytest -n 2 --dist worksteal -m "slow and not engines"
 

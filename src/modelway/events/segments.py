@@ -2,7 +2,7 @@
 
 length u32 · check u32 · first offset u64 · count u32 · arrived (µs since 1970) i64 · the events (MessagePack)
 
-The check is the low half of XXH3 over all that stands behind it: of 250 kB it takes 20 µs, where CRC-32 takes 200. Older frames
+The check is the low half of XXH3 over all that stands behind it: of 250 kB it takes 6 µs, where CRC-32 takes 72. Older frames
 have a CRC-32, and are read as well.
 """
 
