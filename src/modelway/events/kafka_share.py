@@ -1,6 +1,6 @@
 """A share of Kafka's partitions by its group protocol (cooperative rebalancing); the group holds no positions."""
 
-import uuid
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +13,17 @@ if TYPE_CHECKING:
 
 _TAKE = 1_000
 """Messages asked of librdkafka at once: more cost more each (measured)."""
+_ASK_SECONDS = 10.0
+"""How long the group has to share out anew before it is asked again."""
 
 
 class KafkaShare(Share):
     """One member of the group; used by one thread.
 
     Whoever comes back under a known name is given what that name had, and no rebalance happens: a topic that was made meanwhile
-    would be nobody's, for ever. So it asks for more, a topic that is never there, which makes the group share out anew.
+    would be nobody's, for ever. So it asks for more, a topic that is never there, which makes the group share out anew. The
+    client may lose that wish (its brokers can be away at that moment), so it is told until the group has done it. The topic has
+    the same name for all: members that ask for different topics cost the assignor its simple way.
     """
 
     def __init__(self, settings: Mapping[str, Any], topics: Sequence[str], start: Start, prefix: str) -> None:
@@ -30,8 +34,10 @@ class KafkaShare(Share):
         self._lost: set[tuple[str, int]] = set()
         self._consumer: Consumer | None = Consumer(dict(settings))
         self._names = [prefix + topic for topic in topics]
-        self._marker = f"{prefix}joined-{uuid.uuid4().hex}" if "group.instance.id" in settings else ""
-        self._seen = self._given_old = False
+        self._marker = f"{prefix}modelway-joined"
+        self._settled = "group.instance.id" not in settings
+        self._given_old = self._wider = False
+        self._asked_at: float | None = None
         self._subscribe(self._names)
 
     def take(self, limit: int, wait: float, room: int = ROOM) -> list[Event]:
@@ -41,9 +47,8 @@ class KafkaShare(Share):
             return []
         # a topic that is not there: its share begins when it is
         quiet = (KafkaError._PARTITION_EOF, KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
-        if self._given_old:
-            self._given_old = False
-            self._subscribe([*self._names, self._marker])
+        if self._given_old and not self._settled:
+            self._ask_anew()
         found: list[Event] = []
         while len(found) < limit and room > 0:
             messages = waiting(self._consumer, limit - len(found), 0 if found else wait)
@@ -86,6 +91,12 @@ class KafkaShare(Share):
         if self._consumer is not None:
             self._consumer.subscribe(list(names), on_assign=self._given, on_revoke=self._taken, on_lost=self._taken)
 
+    def _ask_anew(self) -> None:
+        now = time.monotonic()
+        if self._asked_at is None or now - self._asked_at > _ASK_SECONDS:
+            self._asked_at, self._wider = now, not self._wider
+            self._subscribe([*self._names, self._marker] if self._wider else self._names)
+
     def _name(self, topic: str) -> str:
         return topic[len(self._prefix) :]
 
@@ -109,8 +120,7 @@ class KafkaShare(Share):
     def _given(self, consumer: "Consumer", places: Sequence["TopicPartition"]) -> None:
         from confluent_kafka import OFFSET_BEGINNING
 
-        if self._marker and not self._seen:  # once
-            self._seen = self._given_old = True
+        self._given_old, self._settled = True, self._settled or self._asked_at is not None
         for place in places:
             position = self._start(self._name(place.topic), place.partition)
             place.offset = OFFSET_BEGINNING if position is None else position

@@ -16,6 +16,7 @@ from modelway.state.schema import settings
 _FAMILY = "progress/"
 _MEMORY_SECONDS = 60.0
 """A rate forgets what lies this far back."""
+_LOCKED_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +53,12 @@ class Lag:
 
 
 def book(database: Database, done: Ingested, upto: Mapping[int, int], now: datetime) -> Progress:
-    """Add a pass to a topic's figures; figures alone, which a crash may lose: what counts stands in the tables."""
+    """Add a pass to a topic's figures; figures alone, which a crash may lose: what counts stands in the tables.
+
+    Raises EngineError soon when the database is locked: rows that flow shall not wait for their figures.
+    """
     name = _name(done.topic)
-    with database.write() as connection:
+    with database.write(_LOCKED_SECONDS) as connection:
         before = connection.execute(sa.select(settings.c.value).where(settings.c.name == name)).scalar()
         after = _added(loads(Progress, before) if before else Progress(done.topic, now, now), done, upto, now)
         connection.execute(settings.delete().where(settings.c.name == name))

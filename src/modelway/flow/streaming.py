@@ -152,7 +152,7 @@ def _follow(
         return lane.since[partition]
 
     share = workspace.log.join(list(lanes), GROUP, start, member)
-    looked = time.monotonic()
+    looked = book_at = time.monotonic()
     try:
         while not stopping.is_set():
             drained = _take(workspace, share, lanes, asked.rows, min(0.05, every / 2))
@@ -162,7 +162,8 @@ def _follow(
                     _commit(workspace, share, lane)
                 elif (lane.trouble or lane.still) and time.monotonic() >= lane.stuck_until:
                     _retry(workspace, share, lane)
-                _book(workspace, lane)
+                if time.monotonic() >= book_at and not _book(workspace, lane):
+                    book_at = time.monotonic() + _AGAIN_SECONDS  # whoever locks the database would hold up each topic in turn
             if time.monotonic() - looked > _LOOK_SECONDS:
                 looked = time.monotonic()
                 _tell_back(workspace, lanes)
@@ -320,9 +321,10 @@ def _tell_back(workspace: Workspace, lanes: Mapping[str, Lane]) -> None:
         book_back(workspace, model)
 
 
-def _book(workspace: Workspace, lane: Lane, *, now: bool = False) -> None:
+def _book(workspace: Workspace, lane: Lane, *, now: bool = False) -> bool:
+    """Whether the figures of what was committed are booked, or nothing was to do."""
     if lane.unbooked is None or not (now or time.monotonic() - lane.booked_at > _BOOK_SECONDS):
-        return
+        return True
     upto = {partition: offset for partition, offset in lane.since.items() if offset is not None}
     try:
         progress.book(workspace.database, lane.unbooked, upto, workspace.clock.now())
@@ -331,8 +333,9 @@ def _book(workspace: Workspace, lane: Lane, *, now: bool = False) -> None:
             tell_of_breaches(workspace, spec, lane.unbooked)
     except ModelwayError as error:
         _log.warning("figures of %s are booked later: %s", lane.source.topic, error.problem)
-        return
+        return False
     lane.unbooked, lane.booked_at = None, time.monotonic()
+    return True
 
 
 def _together(one: Ingested | None, other: Ingested) -> Ingested:

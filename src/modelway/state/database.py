@@ -17,6 +17,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 NEWEST = "0003"
 PASSWORD = "state_password"
 """The name of the secret that a database with users wants."""
+_LOCKED_SECONDS = 30.0
 
 
 class Database:
@@ -26,10 +27,14 @@ class Database:
         self.engine = _engine(url, secrets or EnvironmentSecrets())
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """One transaction that holds the write lock from its start; commits at the end, or leaves nothing."""
+    def write(self, patience: float = _LOCKED_SECONDS) -> Iterator[Connection]:
+        """One transaction that holds the write lock from its start; commits at the end, or leaves nothing.
+
+        `patience` is how long SQLite waits for another process that holds the lock, in seconds.
+        """
         with self._mapped(), self.engine.connect() as connection:
             if self.engine.dialect.name == "sqlite":
+                connection.exec_driver_sql(f"PRAGMA busy_timeout={patience * 1000:.0f}")
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -126,7 +131,7 @@ def _engine(url: str, secrets: Secrets) -> Engine:
     target = sa.make_url(url)
     if target.get_backend_name() == "sqlite":
         engine = sa.create_engine(
-            target, connect_args={"timeout": 30, "isolation_level": None, "check_same_thread": False}
+            target, connect_args={"timeout": _LOCKED_SECONDS, "isolation_level": None, "check_same_thread": False}
         )
         sa.event.listen(engine, "connect", _prepare_sqlite)
         return engine

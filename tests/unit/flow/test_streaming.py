@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from modelway.errors import EventLogError
 from modelway.events.log import JSON, ROOM, Event, NewEvent, Share
 from modelway.flow import streaming
+from modelway.flow.progress import progress
 from modelway.flow.reporting import open_alerts
 from modelway.flow.watching import trouble
 from modelway.state.schema import alerts
@@ -105,6 +106,31 @@ def test_events_are_decoded_piece_by_piece_and_committed_together(workspace, mon
     runner.join(20)
     assert workspace.lake.read("payments")["number"].to_list() == list(range(30))
     assert workspace.lake.read("payments_quarantine")["_offset"].to_list() == [11, 31]
+
+
+def test_rows_flow_on_while_another_process_holds_the_lock_of_the_control_database(workspace):
+    """One that was stopped in a transaction holds it until it goes on: figures wait for it, rows do not."""
+    stopping = threading.Event()
+    runner = threading.Thread(target=streaming.run_ingestion, args=(workspace, stopping))
+    with workspace.database.write():
+        runner.start()
+        for start in range(0, 200, 50):
+            workspace.log.append("payments", [NewEvent("c", value(n)) for n in range(start, start + 50)])
+            for _ in range(200):
+                if workspace.lake.positions("payments", "ingest").get(0) == start + 50:
+                    break
+                stopping.wait(0.05)
+            else:
+                raise AssertionError(f"the rows from {start} on are not in the lake")
+        assert progress(workspace.database, "payments") is None
+    for _ in range(200):
+        if (told := progress(workspace.database, "payments")) is not None and told.accepted == 200:
+            break
+        stopping.wait(0.05)
+    stopping.set()
+    runner.join(20)
+    assert told is not None
+    assert told.accepted == 200
 
 
 class Held(Share):
