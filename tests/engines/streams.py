@@ -10,8 +10,12 @@ from pathlib import Path
 
 import orjson
 import polars as pl
+import sqlalchemy as sa
 
 from modelway.events.log import NewEvent
+from modelway.flow.streaming import GROUP
+from modelway.ingest.source import APP
+from modelway.state.schema import alerts
 from modelway.workspace import Workspace, create_workspace
 
 SPEC = """
@@ -92,6 +96,28 @@ class Ingesters:
             if process.poll() is None:
                 process.kill()
                 process.wait()
+
+
+def standing(workspace: Workspace, *topics: str) -> str:
+    """What a person would look at when rows do not arrive: positions and ends, the group's members, alerts, the logs' ends."""
+    from confluent_kafka.admin import AdminClient
+
+    kafka = workspace.stack.events.kafka
+    assert kafka is not None
+    told = [f"{t}: table {workspace.lake.positions(t, APP)}, topic {workspace.log.ends(t)}" for t in topics]
+    group = f"{kafka.prefix}{GROUP}"
+    found = (
+        AdminClient({"bootstrap.servers": kafka.bootstrap}).describe_consumer_groups([group])[group].result(timeout=10)
+    )
+    told.append(f"{group}: {found.state}")
+    for member in found.members:
+        held = sorted(f"{p.topic}/{p.partition}" for p in member.assignment.topic_partitions)
+        told.append(f"  {member.group_instance_id} {member.member_id}: {held}")
+    with workspace.database.read() as connection:
+        told += [str(dict(row)) for row in connection.execute(sa.select(alerts)).mappings()]
+    for place in [*workspace.places.root.parent.glob("*.log"), *workspace.places.inner.rglob("*.log")]:
+        told.append(f"{place.name}:\n{place.read_text(errors='replace')[-3_000:]}")
+    return "\n".join(told)
 
 
 def arrived(workspace: Workspace) -> pl.DataFrame:

@@ -21,7 +21,7 @@ from modelway.flow.reporting import open_alerts, topics_status
 from modelway.ingest.source import APP
 from modelway.state.schema import alerts
 from modelway.workspace import Workspace, open_workspace
-from tests.engines.streams import Ingesters, arrived, demand_exactly, events, payment, stream_workspace
+from tests.engines.streams import Ingesters, arrived, demand_exactly, events, payment, standing, stream_workspace
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(3_600)]
 FULL = os.environ.get("MODELWAY_CHAOS") == "full"
@@ -50,11 +50,11 @@ def workspace(kafka: str, tmp_path) -> Iterator[Workspace]:
     made.close()
 
 
-def until(true: Callable[[], bool], seconds: float = PATIENCE) -> None:
-    """Wait for a condition, at most so long."""
+def until(true: Callable[[], bool], seconds: float = PATIENCE, tell: Callable[[], str] = str) -> None:
+    """Wait for a condition, at most so long; then `tell` how things stand."""
     end = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < end, "it did not become true in time"
+        assert time.monotonic() < end, f"it did not become true in time\n{tell()}"
         time.sleep(0.1)
 
 
@@ -154,10 +154,11 @@ def test_two_ingesters_share_the_partitions_and_one_that_was_asleep_commits_noth
     time.sleep(2.0)
     first.send_signal(signal.SIGSTOP)  # longer than the group's session: its partitions go to the other
     producer.join(PATIENCE)
-    until(lambda: caught_up(workspace))
+    assert not producer.is_alive()
+    until(lambda: caught_up(workspace), tell=lambda: standing(workspace, "payments"))
     first.send_signal(signal.SIGCONT)
     workspace.log.append("payments", events(range(count, count + 1_000)))
-    until(lambda: caught_up(workspace))
+    until(lambda: caught_up(workspace), tell=lambda: standing(workspace, "payments"))
     ingesters.stop(first)
     ingesters.stop(second)
     demand_exactly(workspace, count + 1_000)

@@ -32,7 +32,7 @@ from modelway.ingest.source import APP
 from modelway.testing.events import EventLogChecks
 from modelway.testing.metrics import Sample, parse_exposition, sample
 from modelway.workspace import Workspace, open_workspace
-from tests.engines.streams import ingester, stream_workspace
+from tests.engines.streams import ingester, standing, stream_workspace
 from tests.engines.test_kafka_ingestion import until
 from tests.support.projects import bank, ok, records
 from tests.support.running import address, up
@@ -248,7 +248,7 @@ def test_modelway_up_answers_while_the_brokers_are_away(broker, tmp_path):
             broker.program.start()
         workspace = open_workspace(root)
         until(lambda: not spool_status(workspace)["waiting"])
-        until(lambda: landed(workspace) >= 1_050)
+        until(lambda: landed(workspace) >= 1_050, tell=lambda: standing(workspace, "loans_predictions"))
         for name, labels, value in (
             (SPOOL_EVENTS, {}, 0),
             (ROWS, {"outcome": "accepted"}, 1_050),
