@@ -163,9 +163,8 @@ def _follow(
                 elif (lane.trouble or lane.still) and time.monotonic() >= lane.stuck_until:
                     _retry(workspace, share, lane)
                 if time.monotonic() >= book_at and not _book(workspace, lane):
-                    book_at = (
-                        time.monotonic() + _AGAIN_SECONDS
-                    )  # whoever locks the database would hold up each topic in turn
+                    # whoever locks the database would hold up each topic in turn
+                    book_at = time.monotonic() + _AGAIN_SECONDS
             if time.monotonic() - looked > _LOOK_SECONDS:
                 looked = time.monotonic()
                 _tell_back(workspace, lanes)
