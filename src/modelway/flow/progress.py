@@ -10,13 +10,12 @@ import sqlalchemy as sa
 from modelway.errors import EngineError, EventLogError
 from modelway.events.log import EventLog
 from modelway.records import Ingested, dumps, loads
-from modelway.state.database import Database
+from modelway.state.database import LOCKED_SECONDS, Database
 from modelway.state.schema import settings
 
 _FAMILY = "progress/"
 _MEMORY_SECONDS = 60.0
 """A rate forgets what lies this far back."""
-_LOCKED_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +51,15 @@ class Lag:
     seconds: float | None
 
 
-def book(database: Database, done: Ingested, upto: Mapping[int, int], now: datetime) -> Progress:
+def book(
+    database: Database, done: Ingested, upto: Mapping[int, int], now: datetime, patience: float = LOCKED_SECONDS
+) -> Progress:
     """Add a pass to a topic's figures; figures alone, which a crash may lose: what counts stands in the tables.
 
-    Raises EngineError soon when the database is locked: rows that flow shall not wait for their figures.
+    `patience`: as for `Database.write`; EngineError is raised when the database is locked for longer.
     """
     name = _name(done.topic)
-    with database.write(_LOCKED_SECONDS) as connection:
+    with database.write(patience) as connection:
         before = connection.execute(sa.select(settings.c.value).where(settings.c.name == name)).scalar()
         after = _added(loads(Progress, before) if before else Progress(done.topic, now, now), done, upto, now)
         connection.execute(settings.delete().where(settings.c.name == name))

@@ -34,6 +34,8 @@ _AGAIN_SECONDS = 2.0
 _LOOK_SECONDS = 5.0
 """How often the specs are looked at: a new model, another contract."""
 _BOOK_SECONDS = 1.0
+_LOCKED_SECONDS = 1.0
+"""How long figures wait for a locked database: rows that flow shall not wait for them."""
 PIECE = 2_000
 """Events that are decoded together."""
 _MANY_WEIGHT = 4
@@ -328,7 +330,7 @@ def _book(workspace: Workspace, lane: Lane, *, now: bool = False) -> bool:
         return True
     upto = {partition: offset for partition, offset in lane.since.items() if offset is not None}
     try:
-        progress.book(workspace.database, lane.unbooked, upto, workspace.clock.now())
+        progress.book(workspace.database, lane.unbooked, upto, workspace.clock.now(), _LOCKED_SECONDS)
         spec = workspace.spec(lane.model)
         if lane.source.topic == spec.topic:
             tell_of_breaches(workspace, spec, lane.unbooked)

@@ -17,7 +17,8 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 NEWEST = "0003"
 PASSWORD = "state_password"
 """The name of the secret that a database with users wants."""
-_LOCKED_SECONDS = 30.0
+LOCKED_SECONDS = 30.0
+"""How long a transaction waits for another process that holds SQLite's lock."""
 
 
 class Database:
@@ -27,7 +28,7 @@ class Database:
         self.engine = _engine(url, secrets or EnvironmentSecrets())
 
     @contextmanager
-    def write(self, patience: float = _LOCKED_SECONDS) -> Iterator[Connection]:
+    def write(self, patience: float = LOCKED_SECONDS) -> Iterator[Connection]:
         """One transaction that holds the write lock from its start; commits at the end, or leaves nothing.
 
         `patience` is how long SQLite waits for another process that holds the lock, in seconds.
@@ -131,7 +132,7 @@ def _engine(url: str, secrets: Secrets) -> Engine:
     target = sa.make_url(url)
     if target.get_backend_name() == "sqlite":
         engine = sa.create_engine(
-            target, connect_args={"timeout": _LOCKED_SECONDS, "isolation_level": None, "check_same_thread": False}
+            target, connect_args={"timeout": LOCKED_SECONDS, "isolation_level": None, "check_same_thread": False}
         )
         sa.event.listen(engine, "connect", _prepare_sqlite)
         return engine

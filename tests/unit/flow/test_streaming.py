@@ -111,7 +111,7 @@ def test_events_are_decoded_piece_by_piece_and_committed_together(workspace, mon
 def test_rows_flow_on_while_another_process_holds_the_lock_of_the_control_database(workspace):
     """One that was stopped in a transaction holds it until it goes on: figures wait for it, rows do not."""
     stopping = threading.Event()
-    runner = threading.Thread(target=streaming.run_ingestion, args=(workspace, stopping))
+    runner = threading.Thread(target=streaming.run_ingestion, args=(workspace, stopping), daemon=True)
     with workspace.database.write():
         runner.start()
         for start in range(0, 200, 50):
